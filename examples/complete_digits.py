@@ -20,8 +20,8 @@ likely each candidate is to be chosen.
 
 The picture shows occluded digits, completions and originals, like figures 1 and 9 of
 Pixel Recurrent Neural Networks, https://arxiv.org/abs/1601.06759. A second picture
-shows digits drawn from nothing beside real ones. With a Multi-Scale PixelRNN, a third
-one shows enlargements of small images.
+shows new digits next to real ones. With a Multi-Scale PixelRNN, a third one shows
+enlargements of small images.
 """
 
 import argparse

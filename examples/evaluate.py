@@ -13,7 +13,7 @@ the test set of what was trained on it. Images of 256 levels are also written as
 WebP files and, with the package `pillow-jxl-plugin`, as JPEG XL, all lossless, to
 compare the bits.
 
-Autoregressive models also draw 768 images and compute their nats. The entropies of
+Autoregressive models also generate 768 images and compute their nats. The entropies of
 the sub-pixels, each given those drawn before it, are what these nats are on average if
 the images are drawn from the model: the mean of the difference is 0, up to its standard
 error. A likelihood that couples the colors has no such entropies. Nats of drawn and of
@@ -46,9 +46,9 @@ LICENSES = {
 
 
 def drawn_nats_of(model):
-    """Return the nats of images that an autoregressive model draws.
+    """Return the nats of images that an autoregressive model generates.
 
-    The mean of `nats_minus_entropies` is 0 for a sampler that draws from the model. It
+    The mean of `nats_minus_entropies` is 0 for a sampler that agrees with the model. It
     is left out if the colors of a pixel are coupled.
     """
     import tensorflow as tf

@@ -1,8 +1,8 @@
 """Train a logistic autoregression (FVSBN) with a causal layer of your own.
 
 Each pixel is a logistic regression on all pixels before it. The layer below is all that
-the model needs: `AutoregressiveModel` checks that it is causal, trains it, and draws
-images with `method="fixed_point"`, which works with any causal graph.
+the model needs: `AutoregressiveModel` checks that it is causal, trains it, and
+generates images with `method="fixed_point"`, which works with any causal graph.
 
     python examples/fvsbn.py
     python examples/fvsbn.py --data mnist --epochs 40

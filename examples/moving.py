@@ -1,6 +1,6 @@
-"""Build the nearest models to other PixelCNNs, and compare the time of drawing.
+"""Build the nearest models to other PixelCNNs, and compare the time of generation.
 
-Each model is trained for one step on random images, and then draws some:
+Each model is trained for one step on random images, and then generates some:
 
 - the PixelCNN of keras.io, https://keras.io/examples/generative/pixelcnn/, with the
   same layers and the same weights in the same order;
@@ -8,9 +8,9 @@ Each model is trained for one step on random images, and then draws some:
   a grid of code numbers;
 - `tfp.distributions.PixelCNN`, with its mixture of logistics.
 
-The examples on keras.io draw with one `model.predict` for each pixel. This is timed for
-a few pixels and extrapolated to all. `tfp.distributions.PixelCNN` works through
-tf_keras, draws a whole batch in a graph, and is asked which pixels it sees.
+The examples on keras.io call `model.predict` once for each pixel. This is timed for a
+few pixels and extrapolated to all. `tfp.distributions.PixelCNN` works through
+tf_keras, samples a whole batch in a graph, and is asked which pixels it sees.
 
     python examples/moving.py
     python examples/moving.py --images 64 --pixels 20

@@ -1,7 +1,7 @@
-"""Draw digits with trained models, then train a PixelRNN, draw with it, and export it.
+"""Generate digits with trained models, then train a PixelRNN and export it.
 
-The first picture, `mnist.png`, is drawn within seconds by models whose trained weights
-are in the package. The training works offline too, on the 1,797 digits of 8x8 pixels
+Models whose trained weights are in the package generate the first picture, `mnist.png`,
+within seconds. The training works offline too, on the 1,797 digits of 8x8 pixels
 and 17 gray levels that scikit-learn ships. It needs the extra `examples`.
 
     python examples/quickstart.py
@@ -18,7 +18,7 @@ import time
 NUM_VALUES = 17
 SEED = 100
 
-# Panels of the first picture, and the models that draw them. The VAE is the fastest.
+# Panels of the first picture, and the models of their images. The VAE is the fastest.
 TRAINED = {
     "Drawn by a VAE": "VAE/mnist_50",
     "By a PixelRNN": "PixelRNN/mnist_diagonal_1x32",
@@ -42,7 +42,7 @@ np.save(output, model.signatures["sample"](seed=tf.constant(seeds))["images"])
 
 
 def draw_with_trained_models(picture):
-    """Draw digits of 28x28 pixels with weights that are in the package."""
+    """Generate digits of 28x28 pixels with weights that are in the package."""
     from keras_genimg import models
     from keras_genimg.presets import find_preset
     from keras_genimg.visualization import save_comparison
@@ -70,7 +70,7 @@ def independent_pixels_nats(train, test):
 
 
 def draw_in_new_process(saved_model, output, num_images):
-    """Draw images with a SavedModel in a process without keras_genimg."""
+    """Generate images with a SavedModel in a process without keras_genimg."""
     import numpy as np
 
     command = [sys.executable, "-c", DRAW_FROM_SAVED_MODEL]

@@ -272,7 +272,7 @@ class Run:
         if self.method == "aevb_adam":
             model.compile(keras.optimizers.Adam(rate))
         else:
-            # Keras would start the sums of squares at 0.1. That is large beside the
+            # Keras would start the sums of squares at 0.1. That is large next to the
             # squared gradients of a mean over the batch, and slows training down.
             model.compile(keras.optimizers.Adagrad(rate, initial_accumulator_value=0.0))
         if self.method == "mcem":

@@ -1,9 +1,10 @@
 import gc
+import io
 import os
 import runpy
 import shutil
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, redirect_stdout
 from unittest import mock
 
 import pytest
@@ -48,23 +49,27 @@ def fixed_seed():
     keras.mixed_precision.set_global_policy("float32")
 
 
-@pytest.fixture
-def run_example(monkeypatch, capsys):
-    """Return a function that runs an example or `genimg-train` in this process."""
+@pytest.fixture(scope="session")
+def run_example():
+    """Return a function that runs an example or `genimg-train` in this process.
+
+    It returns what the command prints.
+    """
 
     def run(command, *options):
         from genimg_export import train
 
         folder = ROOT / "examples"
         name, *given = command.split()
-        monkeypatch.setattr(sys, "argv", [name, *given, *map(str, options)])
-        monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
-        capsys.readouterr()
-        if name == "genimg-train":
-            train.main()
-        else:
-            runpy.run_path(str(folder / name), run_name="__main__")
-        return capsys.readouterr().out
+        printed = io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
+            patch.setattr(sys, "argv", [name, *given, *map(str, options)])
+            patch.setattr(sys, "path", [str(folder), *sys.path])
+            if name == "genimg-train":
+                train.main()
+            else:
+                runpy.run_path(str(folder / name), run_name="__main__")
+        return printed.getvalue()
 
     return run
 

@@ -8,7 +8,7 @@
     genimg-train --list
 
 Without a preset, the images decide the size, the likelihood and the number of epochs,
-for about ten minutes of two cores. Color images then train `PixelCNN/cifar10_small`,
+for about ten minutes on two cores. Color images then train `PixelCNN/cifar10_small`,
 which begins with its trained weights, unless `--set` changes the model. The weights of
 the epoch that describes the held-out images best are kept. With a preset, its recipe
 decides. If several families share a preset name, write FAMILY/NAME. The run folder

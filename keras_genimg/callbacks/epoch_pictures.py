@@ -127,7 +127,7 @@ class EpochPictures(keras.callbacks.Callback):
 
 
 class SampleGrid(EpochPictures):
-    """Draw images after every few epochs, always with the same seeds.
+    """Generate images after every few epochs, always with the same seeds.
 
     Writes `epoch_0001.png`, `epoch_0002.png` and so on: grids of samples. Images of the
     same seeds show how the model changes. Only the first of several workers writes.
@@ -148,8 +148,8 @@ class SampleGrid(EpochPictures):
     Raises:
         ImportError: If `log_dir` is given and TensorBoard is not installed.
         ValueError: If an argument is not as described. From `fit`, if the model cannot
-            draw with the seed, the conditions or the size, which one image shows before
-            the first epoch.
+            generate with the seed, the conditions or the size, which one image shows
+            before the first epoch.
         TypeError: From `fit` of a model that is not one of `keras_genimg.models`.
 
     Example:
@@ -209,7 +209,7 @@ class Reconstructions(EpochPictures):
 
     Writes `epoch_0001.png`, `epoch_0002.png` and so on: a grid of the images, and on
     its right a grid of their reconstructions by a VAE or DRAW. The latent variables are
-    drawn with the same seeds each time. Only the first of several workers writes.
+    sampled with the same seeds each time. Only the first of several workers writes.
 
     Args:
         directory: Directory of the pictures, made if there is none.
@@ -270,7 +270,7 @@ class Reconstructions(EpochPictures):
 
 
 class CanvasAnimation(EpochPictures):
-    """Animate how DRAW draws, after every few epochs, always with the same seeds.
+    """Animate how DRAW paints, after every few epochs, always with the same seeds.
 
     Writes `epoch_0001.gif`, `epoch_0002.gif` and so on: all canvases after each
     glimpse, with a red box around the pixels that the glimpse wrote. With `images`,
@@ -279,10 +279,10 @@ class CanvasAnimation(EpochPictures):
 
     Args:
         directory: Directory of the animations, made if there is none.
-        num_images: Number of images to draw, 16 by default. Left out with `images`.
+        num_images: Number of images to generate, 16 by default. Left out with `images`.
         every: Number of epochs between two animations.
         images: Images to reconstruct, in the likelihood's own range, an array of shape
-            `(images, height, width, colors)`; None to draw images from the prior.
+            `(images, height, width, colors)`; None to generate images from the prior.
         seed: Integer seed of the first image; the next images have the seeds that
             follow.
         columns: Number of columns of each grid; by default about a square.

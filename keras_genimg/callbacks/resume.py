@@ -186,7 +186,8 @@ class Resume(ArrangingCallback):
             "batch_size": epochs.batch_size,
             "seed": epochs.seed,
             "data": {"num_batches": epochs.num_batches, **epochs.description},
-            "shuffle": shuffle,  # After the data, which may have no such choice.
+            # It is compared after `data`, since other data may leave no choice.
+            "shuffle": shuffle,
         }
         return epochs.read(self._next_epoch, self._next_start), arguments, description
 
@@ -300,7 +301,7 @@ class Resume(ArrangingCallback):
             # NumPy stores bfloat16 as two bytes without a type.
             dtype = tf.as_dtype(variable.dtype).as_numpy_dtype
             variable.assign(value if value.dtype.kind != "V" else value.view(dtype))
-        # Kept until Keras has reset the metrics.
+        # These wait until Keras has reset the metrics.
         self._metrics = state.values[len(variables) :]
         if self.verbose:
             place = f"epoch {self._first_epoch + 1}, batch {self._position + 1}"
@@ -314,7 +315,7 @@ class Resume(ArrangingCallback):
             )
         if self._first_epoch + self._position == 0:
             return
-        # The same bits as at the end of the epoch.
+        # These are the same bits as at the end of the epoch.
         for swap in self._swaps:
             expect_no_averages(swap)
             if self._position == 0:
@@ -380,7 +381,7 @@ class ReplicaValues:
     ):
         self.strategy = strategy
         self.variables = list(variables)
-        # Traced once for all states of a run.
+        # It is traced once for all states of a run.
         self._gather = tf.function(self._gathered, autograph=False)
 
     def read(self) -> list[np.ndarray]:
@@ -498,7 +499,7 @@ def describe_run(model, data):
 
 
 def check_same_run(saved, now, directory):
-    """Raise unless two descriptions are equal, and name what differs.
+    """Raise if two descriptions differ, and name the difference.
 
     Raises:
         ValueError: If they differ.

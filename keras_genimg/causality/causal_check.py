@@ -10,7 +10,7 @@ class CausalCheck:
     """Checks that a network is causal, once for each size until its layers change.
 
     Args:
-        model: An `AutoregressiveModel` that draws in raster order.
+        model: An `AutoregressiveModel` that samples in raster order.
         version: The `LayerVersion` of the model.
     """
 

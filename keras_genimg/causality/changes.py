@@ -59,7 +59,7 @@ def changes_between(pairs, before, after):
 
     Args:
         pairs: The `ImagePairs`.
-        before: Parameters `(images, ...)`, in the order in which pixels are drawn.
+        before: Parameters `(images, ...)`, in the order in which pixels are sampled.
         after: Parameters of the same shape.
 
     Returns:

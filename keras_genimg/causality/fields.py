@@ -83,8 +83,8 @@ def dependency_field(
                     f"{tuple(outputs.shape)}"
                 )
             outputs = outputs[0, pixel[0], pixel[1]]
-            # Random factors, so that influences do not cancel. A layer may read weights
-            # for its gradient, too.
+            # With random factors, the influences on several outputs do not cancel. The
+            # gradient is computed in this scope, since it may read weights too.
             factors = tf.constant(generator.normal(size=outputs.shape), outputs.dtype)
             gradient = tape.gradient(outputs, image, factors, "zero").numpy()
         field |= (gradient[0] != 0).any(axis=-1)

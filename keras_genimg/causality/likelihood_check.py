@@ -12,34 +12,37 @@ import tensorflow as tf
 
 from keras_genimg.likelihoods import Likelihood
 
-# All values of a unit are enumerated up to this number of them. A table of so many
-# logits for each of them has 1 MB.
+# A unit of at most so many values is checked for all of them. A table of so many logits
+# for each value has 1 MB.
 _MOST_VALUES = 512
-# Probabilities may differ from 1 in sum by this much, because of rounding.
+# The sum of all probabilities may differ from 1 by this much, because of rounding.
 _SUM_TOLERANCE = 1e-3
 # An output counts as changed from this part of its size on, because of rounding.
 _TOLERANCE = 1e-4
-# Standard deviations of the random parameters, which alternate from pixel to pixel.
+# The random parameters have these standard deviations, alternating from pixel to pixel.
 _SCALES = (0.5, 1.0, 2.0)
-# Number of distributions that are enumerated and drawn from with even uniforms.
+# The values of so many distributions are enumerated, and sampled with even uniforms.
 _NUM_DISTRIBUTIONS = 3
-# One color is drawn by uniforms evenly spaced on a line, several by points in a cube.
+# One color is sampled with uniforms evenly spaced on a line, several colors with points
+# in a cube.
 _NUM_ON_LINE, _NUM_IN_CUBE = 2**12, 2**13
-# Largest differences of a distribution function: a few draws, since each end of a step
-# may be off by one; and several times what was found for points in cubes.
+# Distribution functions may differ by this much. On a line, each end of a step may be
+# off by one point. In a cube, this is several times the largest difference that was
+# found for correct likelihoods.
 _LINE_TOLERANCE, _CUBE_TOLERANCE = 4 / _NUM_ON_LINE, 0.01
-# Pixels that are drawn twice.
+# So many pixels are sampled twice, and must be equal.
 _NUM_REPEATED = 2**11
-# Most parameters of one call, 16 MB, for which fewer pixels are drawn.
+# A call has at most so many parameters, 16 MB. If a pixel has many, fewer are sampled.
 _MOST_PARAMS = 2**22
 # A search for the end of an interval has five steps, each to a sixteenth.
 _PARTS, _STEPS = 16, 5
 _TICKS = _PARTS**_STEPS
-# Besides 1, pixels are drawn at this temperature, and two images at one of these each.
+# Pixels are sampled at a temperature of 1 and at this one. Two images of one batch have
+# the temperatures of the pair.
 _TEMPERATURE = 0.7
 _TEMPERATURES = (0.7, 1.5)
-# Pixels whose intervals of uniforms are measured, by temperature, if values are not
-# enumerated. A `DiscretizedLogisticMixture` takes longer to draw at a temperature.
+# If values are not enumerated, the intervals of uniforms are measured for so many
+# pixels, by temperature. At a temperature, a `DiscretizedLogisticMixture` takes longer.
 _NUM_MEASURED = {None: 16, _TEMPERATURE: 6}
 
 # Attributes with `==` that is True only if they are the same.
@@ -54,7 +57,7 @@ _passed = set()
 _passed_instances = {}
 
 
-@tf.autograph.experimental.do_not_convert  # Even if the caller is being converted.
+@tf.autograph.experimental.do_not_convert  # The caller may be in a `tf.function`.
 def check_likelihood(likelihood: Likelihood, num_colors: int) -> None:
     """Raise an error unless a likelihood's samples have its probabilities.
 
@@ -66,7 +69,7 @@ def check_likelihood(likelihood: Likelihood, num_colors: int) -> None:
     - `log_prob_of_pixels` and `log_prob_of_images` return sums of `log_prob`.
     - A unit depends on its own parameters and uniforms alone, not on other examples,
       pixels or, unless colors are coupled, colors. A unit is a pixel if they are
-      coupled, else a sub-pixel. Single units are drawn as in an image.
+      coupled, else a sub-pixel. Single units are sampled as in an image.
     - The probabilities of all values of a unit sum to 1, and evenly spaced uniforms
       give values with these probabilities. Values are enumerated for each color, or for
       each pixel if its colors are coupled.
@@ -74,20 +77,22 @@ def check_likelihood(likelihood: Likelihood, num_colors: int) -> None:
       with the parameters of `at_temperature`, if that is implemented.
 
     More than 512 values of a unit, such as three coupled colors with 256 values each,
-    are not enumerated. Some pixels are drawn instead. A pixel is drawn for all uniforms
-    in a box, with an interval for each color, because `sample` inverts a distribution
-    function. The ends of the intervals are searched for, and the volume of the box must
-    be the probability of the pixel. Since volumes sum to 1, so do the probabilities of
-    all pixels that can be drawn. Not seen are probabilities of pixels that are never
-    drawn, and faults that are confined to values that none of the drawn pixels has.
+    are not enumerated. Some pixels are sampled instead. A pixel is sampled for all
+    uniforms in a box, with an interval for each color, because `sample` inverts a
+    distribution function. The ends of the intervals are searched for, and the volume of
+    the box must be the probability of the pixel. Since volumes sum to 1, so do the
+    probabilities of all pixels that can be sampled. The check does not see
+    probabilities of pixels that are never sampled, nor faults of values that none of
+    the sampled pixels has.
 
     Parameters are independent normal numbers, with a standard deviation of up to 2. If
-    the class overrides `head`, they are what it returns for such numbers in place of
+    the class overrides `head`, they are what it returns for such numbers instead of
     its convolutions.
 
     A likelihood is checked once for each class, attributes and number of colors, or, if
     it has attributes that cannot be compared, such as layers, once for each object.
-    What else its methods use, such as global variables, may change unnoticed. `mean` is
+    Anything else that its methods use, such as a global variable, may change
+    unnoticed. `mean` is
     not checked, since it may be an approximation.
 
     Args:
@@ -100,8 +105,9 @@ def check_likelihood(likelihood: Likelihood, num_colors: int) -> None:
     if likelihood.num_values is None:
         return
     instance = id(likelihood), num_colors
-    # Eager even while the caller is being traced. On the CPU, where neither other
-    # precisions nor other kernels for other shapes can look like a fault.
+    # The check runs eagerly, even while the caller is being traced. It runs on the CPU,
+    # where results do not depend on kernels for other shapes or precisions, which could
+    # look like a fault.
     with tf.init_scope(), tf.device("CPU"):
         key = _key(likelihood, num_colors)
         reference = _passed_instances.get(instance)
@@ -523,11 +529,12 @@ def _check_some_values(methods, temperature):
     count = max(1, min(_NUM_MEASURED[temperature], most))
     params = methods.params(1, 1, count)
     points = _even_uniforms(count, methods.num_colors).astype("float64")
-    # More of them near 0 and 1, where the smallest and largest values are.
+    # There are more points near 0 and 1, where the smallest and largest values are.
     ticks = np.floor(points**2 * (3 - 2 * points) * _TICKS).astype("int64")
     drawn = _drawn_at(methods, params, ticks, temperature)
     nats = methods.log_prob(params, drawn[None, None].astype("float32"), temperature)
     # `inside` counts the ticks that each uniform can move and draw the same pixel.
+    # Each round tries all parts of the interval that is left, on all sides at once.
     inside = np.zeros((len(sides), *nats.shape[2:]), "int64")
     step = _TICKS
     for _ in range(_STEPS):
@@ -543,6 +550,7 @@ def _check_some_values(methods, temperature):
         equal = equal.all(axis=-1) if methods.couples else equal
         # An interval ends at the first tick that differs.
         inside += step * np.cumprod(equal, axis=0).sum(axis=0)
+    # The uniforms of a pixel are a box, whose volume must be its probability.
     lengths = (inside[0::2] + inside[1::2] + 1) / _TICKS
     volumes = lengths.prod(axis=0)
     probabilities = np.exp(np.minimum(nats[0, 0], 80))
@@ -590,7 +598,7 @@ def _even_uniforms(count, num_axes):
 
 
 def _as_argument(temperature):
-    # A tensor where models pass one; a number is allowed, too.
+    # Models pass a tensor. A temperature of 1 is passed as a number, which is allowed.
     if temperature is None:
         return 1.0
     return np.full((1, 1, 1, 1), temperature, "float32")
@@ -613,7 +621,7 @@ def _where(mask, new, old):
 
 
 def _key(likelihood, num_colors):
-    """Return what the results of a likelihood depend on, or None if it is not known.
+    """Return all that the results of a likelihood depend on, or None if unknown.
 
     A class that was defined again, as in a notebook, has other methods. An instance may
     have attributes that its configuration lacks.

@@ -58,7 +58,8 @@ def check_causal(model, image_shape, training=False):
     Raises:
         ValueError: If the model is not causal. The error names the layer, if found.
     """
-    if not training:  # Else the same model was announced for its inference.
+    # A check of training follows one of inference, which was announced already.
+    if not training:
         announce_check(model, image_shape)
     try:
         leak = first_leak(model, image_shape, training)
@@ -178,7 +179,8 @@ def first_leak(
     if networks != [model]:
         leaks = (first_leak(network, training=training) for network in networks)
         return next(filter(None, leaks), None)
-    # Eager even while the caller is being traced: only the loops are worth a trace.
+    # The check runs eagerly, even while the caller is being traced. It runs a few times
+    # only, so nothing but long loops is worth a trace.
     with tf.init_scope(), shared_eager_traces(shape[0]):
         pairs = ImagePairs(model, shape, conditions)
         if has_half_precision(model):
@@ -216,7 +218,7 @@ def _given_conditions(model, networks, conditions, image_shape):
 
 
 def raster_models(model):
-    """Return the networks of a model that draw in raster order, or raise an error."""
+    """Return the networks of a model that sample in raster order, or raise an error."""
     if not hasattr(model, "check_causality"):
         raise ValueError(
             f"`model` must be an AutoregressiveModel or a MultiScalePixelRNN: build an "
@@ -263,9 +265,9 @@ def _leak_under(weights, model, pairs):
         leak = _batch_leak(model, pairs)
         if leak is not None:
             return leak
-        # On the CPU, also to name the layer. Fast convolutions of GPUs mix neighboring
-        # pixels and cancel what a kernel does not see, so rounding reaches pixels that
-        # nothing else does.
+        # The CPU decides, and it also finds the layer. Fast convolutions of GPUs mix
+        # neighboring pixels and cancel what a kernel does not see, so rounding errors
+        # reach pixels that nothing else does.
         with tf.device("CPU"):
             both = pairs.before, pairs.after, pairs.before
             before, after, again = (params_of(model, inputs) for inputs in both)
@@ -303,8 +305,8 @@ def _call_leak(model, pairs):
 def _batch_leak(model, pairs):
     """Return a leak between the images of a batch, or None."""
     alone = some_of(pairs.before, [0])
-    # First and last but one, since a layer may mix an image with those before it, with
-    # those after it, or with its mirror image.
+    # The image is compared at the first place and at the last but one, since a layer
+    # may mix it with images before it, with those after it, or with its mirror image.
     batch = some_of(pairs.before, [*range(len(pairs.units)), 0, 1])
     params, found = params_of(model, alone), params_of(model, batch)[[0, -2]]
     changes = changes_between(pairs, np.repeat(params, 2, axis=0), found)

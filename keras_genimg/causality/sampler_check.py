@@ -25,7 +25,7 @@ FLOAT32_TOLERANCE = 1e-4
 # A quantized layer rounds its inputs to 1/127 of the largest. A difference in the last
 # bit can change how one of them is rounded.
 QUANTIZED_TOLERANCE = 0.05
-# For models in half precision that cannot be copied in float32.
+# This is for models in half precision that cannot be copied in float32.
 UNKNOWN_TOLERANCE = 0.3
 # Half precision rounds two programs differently. Each is about as far from float32.
 HALF_PRECISION_FACTOR = 4
@@ -72,7 +72,7 @@ def check_difference(model, weights, params, images, conditions=()):
         alone = [forward_pass(model, x, rest) for x, *rest in zip(*parts, strict=True)]
     expected = tf.concat(alone, axis=0)[:, : params.shape[1]]
     largest = float(tf.reduce_max(difference_of_params(params, expected)))
-    # Usually it is far below, and half precision then needs no second model.
+    # Usually, the difference is far below, and half precision needs no second model.
     if largest <= FLOAT32_TOLERANCE:
         return
     limit = tolerance(model, images, conditions, weights)

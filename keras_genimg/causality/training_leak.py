@@ -38,7 +38,8 @@ def training_leak(model, pairs):
     """
     weights = random_values(model)
     weighed = {id(weight) for weight in model.weights}
-    # The states of random generators, with which each forward pass begins.
+    # Each forward pass begins with these states of the random generators, so that all
+    # passes have the same noise.
     states = [(x, x.value) for x in model.variables if id(x) not in weighed]
 
     def fresh_scope():
@@ -90,7 +91,7 @@ def training_leak(model, pairs):
             def run(_, images, others):
                 return graph([images, *others], training=True)
 
-            # All images, since the noise of each depends on its place in the batch.
+            # All images are computed, since their noise depends on their places.
             images, *others = map(tf.constant, inputs)
             with fresh_scope():
                 outputs = _with_same_noise(run)(model, images, others)

@@ -25,7 +25,7 @@ MAX_BYTES = 2**29
 
 
 def batch_options(given, fixed=False, **others):
-    """Return what `make_batches` needs of the arguments of `load`, checked.
+    """Return the arguments of `load` that `make_batches` needs, checked.
 
     Args:
         given: Arguments of `load`, or of a function that has some of them, by name.
@@ -218,13 +218,13 @@ def make_batches(examples, options, arrays, parts, num_examples=None):
 
 
 def describe(arguments, arrays):
-    """Return what tells a data set from another: arguments, and checksums of arrays.
+    """Return arguments and checksums of arrays, which tell data sets apart.
 
     With checksums, a name says nothing more: the path of a folder may change.
     """
     texts = {name: str(value) for name, value in arguments.items()}
     if not arguments.get("random_flip"):
-        texts.pop("random_flip", None)  # Runs from before it was added can go on.
+        texts.pop("random_flip", None)  # Runs from before it was added can resume.
     if arrays:
         texts.pop("name", None)
     checksums = {key: zlib.crc32(array) for key, array in arrays.items()}
@@ -240,11 +240,11 @@ def _bernoulli(images, seed):
 
 
 def _bernoulli_by_8_bits(images, seed, tie_seed):
-    # A quarter as many random numbers, whose drawing is most of the time to read binary
-    # images. A number of 0..255, less 1 where it is above a second one of 0..254, is
-    # each of 0..254 with equal probability, so it is below v with probability v / 255
-    # exactly. All images of a call share the second numbers, which matter for one
-    # pixel in 256.
+    # Random numbers take most of the time to read binary images. A quarter as many
+    # suffice if each byte is a number. A number of 0..255, less 1 where it is above a
+    # second one of 0..254, is each of 0..254 with equal probability, so it is below v
+    # with probability v / 255 exactly. All images of a call share the second numbers,
+    # which matter for one pixel in 256.
     size = tf.size(images)
     draws = tf.random.stateless_uniform(
         ((size + 3) // 4,), seed, None, None, tf.int32, alg="philox"

@@ -113,7 +113,7 @@ def cluttered_digits(
 ) -> tf.data.Dataset:
     """Return images of a digit among fragments of other digits, with its label.
 
-    A digit of the split is placed uniformly at random within the canvas. So are
+    A digit of the split is placed uniformly at random within the canvas, and with it
     `num_clutter` fragments, each cut at a uniform place out of another random digit.
     Overlapping pixels are added and clipped at 1. Images are new in each epoch, unless
     `fixed`. The papers put digits of MNIST on canvases of 100 by 100 pixels with 8
@@ -217,7 +217,7 @@ def cluttered_digits(
 def _read_split(name, split, labels):
     """Return all images of a split as a tensor, or a dict of images and labels."""
     arrays = as_array(load(name, split, batch_size=1024, labels=labels))
-    # Canvases are drawn on the CPU, whatever device the model runs on.
+    # Canvases are made on the CPU, whatever device the model runs on.
     with tf.device("CPU:0"):
         return tf.nest.map_structure(tf.constant, arrays)
 

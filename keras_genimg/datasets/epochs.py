@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-NUM_PREFETCHED = 4  # So many batches are read ahead.
+NUM_PREFETCHED = 4  # Number of batches that are read ahead.
 # Examples in memory are read in blocks of whole batches, up to this size. A call has a
 # fixed cost, about half that of drawing the bits of a hundred images of MNIST. Another
 # size draws other bits from the same seed.
@@ -60,7 +60,8 @@ class Epochs:
 
         def begin(_):
             numbers = [tf.cast(number, tf.int64) for number in (self.seed, epoch)]
-            # Random, so that `stream` may add to it.
+            # The key is a hash of seed and epoch, so that `stream` can derive others by
+            # addition without meeting those of another epoch.
             key = tf.random.fold_in(tf.stack(numbers), 0, alg="philox")
             return self.begin(tf.cast(key, tf.int64), tf.cast(start, tf.int64))
 
@@ -85,7 +86,7 @@ class Epochs:
         """
         return self._endless
 
-    # One data set for all calls: a second one would repeat the epochs of the first.
+    # All calls share one data set: a second one would repeat the epochs of the first.
     @functools.cached_property
     def _endless(self):
         return self._finished(self._new_epochs(-1), tf.data.INFINITE_CARDINALITY)
@@ -199,7 +200,7 @@ def _permutation(size, key, window):
     numbers = tf.random.stateless_uniform(
         (size,), stream(key, ORDER, window), None, None, tf.int64, alg="philox"
     )
-    # Stable, so that equal numbers do not leave the order to the sorting algorithm.
+    # A stable sort does not leave the order of equal numbers to the algorithm.
     return tf.cast(tf.argsort(numbers, stable=True), tf.int64)
 
 

@@ -18,7 +18,7 @@ def resize(image, size):
 
 
 def random_integers(seed, shape, limits):
-    """Draw integers uniformly, such as indices of images and places of patches.
+    """Return uniform random integers, such as indices of images and places of patches.
 
     Args:
         seed: Pair of integers.
@@ -33,7 +33,7 @@ def random_integers(seed, shape, limits):
         [[0, 0], [0, 0]]
     """
     shape = tf.concat([shape, [len(limits)]], axis=0)
-    # 64 bits, so that the remainders are uniform to one part in 2 ** 32.
+    # With 64 bits, the remainders are uniform to one part in 2 ** 32.
     draws = tf.random.stateless_uniform(shape, seed, None, None, tf.int64, alg="philox")
     return tf.cast(draws % tf.constant(limits, tf.int64), tf.int32)
 

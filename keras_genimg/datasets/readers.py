@@ -14,7 +14,7 @@ from keras_genimg.extras import optional
 SPLIT_SEED = 1797
 # Side of the crops of photographs.
 SIDE = 32
-# Modes of Pillow; others would lose something in 8 bits.
+# These modes of Pillow lose nothing in 8 bits.
 _GRAY = ("1", "L", "LA")
 _COLOR = ("RGB", "P", "RGBA", "PA")
 

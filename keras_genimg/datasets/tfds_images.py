@@ -83,7 +83,7 @@ def read_tfds(name, split, labels, any_size):
         builder.download_and_prepare()
     parts_of_split(split, builder.info.splits, name)
 
-    # One file after the other, to keep the order of the split.
+    # Files are read one after the other, to keep the order of the split.
     config = tfds.ReadConfig(interleave_cycle_length=1)
     dataset = builder.as_dataset(split=split, read_config=config, shuffle_files=False)
 

@@ -1,1 +1,1 @@
-"""What `fit` and `tf.distribute` need beyond Keras."""
+"""Support for `fit` and `tf.distribute` beyond Keras."""

@@ -153,9 +153,9 @@ def _slice(arrays, examples):
 
 
 def with_images_as_targets(x: Any, model: keras.Model, owner: str) -> Any:
-    """Return a data source with the images in place of targets that are None.
+    """Return a data source with the images instead of targets that are None.
 
-    Keras reads weights beside None from some sources alone, and several replicas from
+    Keras reads weights next to None from some sources only; with several replicas, from
     none.
 
     Args:
@@ -164,7 +164,7 @@ def with_images_as_targets(x: Any, model: keras.Model, owner: str) -> Any:
         owner: The call that received `x`, for error texts.
 
     Raises:
-        ValueError: If the first batch of a `PyDataset` has None beside weights. Such a
+        ValueError: If the first batch of a `PyDataset` has None next to weights. Such a
             data set may be copied to other processes, which could not read the model.
     """
 
@@ -175,7 +175,8 @@ def with_images_as_targets(x: Any, model: keras.Model, owner: str) -> Any:
         return inputs, images_of(inputs, model), weights
 
     if isinstance(x, tf.data.Dataset):
-        # The spec of None has no public name. A structure is refused by the step.
+        # Any other spec stands for None, whose own spec has no public name. The step
+        # refuses structures.
         others = tf.TensorSpec, dict, list, tuple
         spec = x.element_spec
         if (
@@ -228,5 +229,5 @@ class SameOrder(keras.utils.PyDataset):
 
     def on_epoch_end(self) -> None:
         self._dataset.on_epoch_end()
-        # The next epoch's batches are asked for before it begins.
+        # Keras asks for batches of the next epoch before that begins.
         self._shuffle()

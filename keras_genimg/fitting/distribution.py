@@ -65,8 +65,8 @@ def check_compile(model, optimizer, arguments):
         strategy,
         (tf.distribute.MirroredStrategy, tf.distribute.MultiWorkerMirroredStrategy),
     ):
-        # These update variables in a condition, where a mirrored strategy cannot, not
-        # even that of one replica.
+        # These update variables in a condition. A mirrored strategy cannot do that, not
+        # even with one replica.
         names = "gradient_accumulation_steps", "ema_overwrite_frequency"
         refused += [(name, getattr(p, name, None)) for p in parts for name in names]
     defaults = {"steps_per_execution": 1, "jit_compile": "auto"}
@@ -119,7 +119,8 @@ def check_scope(model, method):
     Raises:
         ValueError: If the scope is not the one that the model was made in.
     """
-    # None if there was no scope; `distribute_strategy` would then be the present one.
+    # This is None if the model was made outside of any scope. Keras'
+    # `distribute_strategy` would return the present strategy then.
     made_in = scope_of(model)
     here = tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
     if made_in is not here and (here is not None or method == "compile"):

@@ -1,4 +1,4 @@
-"""What `fit`, `evaluate` and their steps need beyond Keras."""
+"""Support for `fit`, `evaluate` and their steps beyond Keras."""
 
 import contextlib
 import inspect
@@ -51,7 +51,7 @@ class ArrangingCallback(keras.callbacks.Callback):
     def arranged(
         self, model: keras.Model, x: Any, arguments: dict[str, Any]
     ) -> contextlib.AbstractContextManager[tuple[Any, dict[str, Any]]]:
-        """Return a context that restores a model and yields what it is to train on.
+        """Return a context that yields training data, and restores a model at its end.
 
         Args:
             model: The compiled model.
@@ -79,7 +79,7 @@ class Fitter:
         self._model = model
         self._check = StepCheck(model)
         self.iterators = IteratorKeeper()
-        # Has the `ReplicaStep` that runs; each replica has a thread.
+        # It holds the `ReplicaStep` that runs. Each replica runs in a thread.
         self._replica = threading.local()
 
     def fit(self, keras_fit, *args, **kwargs):
@@ -192,7 +192,8 @@ class Fitter:
         check_use_of_targets(model, y, weights, owner)
         x = checked_inputs(x, model, owner, in_steps=True)
         x = with_images_as_targets(x, model, owner)
-        if weights is not None and are_arrays(x):  # Keras refuses others.
+        # Keras refuses `sample_weight` for other sources.
+        if weights is not None and are_arrays(x):
             images = images_of(x, model)
             if y is not None:
                 check_targets(model, y, images, owner)

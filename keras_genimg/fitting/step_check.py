@@ -1,4 +1,4 @@
-"""Check of what steps of training and evaluation receive: values and sizes."""
+"""Checks of the values and sizes that steps of training and evaluation receive."""
 
 from typing import Any
 
@@ -102,7 +102,8 @@ class StepCheck:
                 return [tf.zeros_like(value) for value in values]
 
             values = tf.cond(is_good, lambda: values, zeros)
-            # After `tf.cond`, since XLA needs the same shapes from both branches.
+            # The sizes change only now, since XLA needs the same shapes from both
+            # branches of a condition.
             values = [
                 each.resized(value) for each, value in zip(checked, values, strict=True)
             ]
@@ -111,7 +112,7 @@ class StepCheck:
 
     def _note_size(self, size):
         """Write the height and width of a batch, for the host."""
-        # One row for each step that runs between two looks of the host.
+        # The host reads the variable after several steps, so each step has a row.
         self._sizes.assign(tf.concat([self._sizes[1:], size[None]], axis=0))
 
     def with_flag(self, logs):
@@ -137,8 +138,8 @@ class StepCheck:
             self.received = self._variable(
                 tf.zeros((len(self._tensors), self._row_size))
             )
-        # A variable for each function: training and evaluation are traced at different
-        # times, and each writes for ever to the one that it was traced with.
+        # Each function has its own variable. Training and evaluation are traced at
+        # different times, and a traced function always writes to the same variable.
         sizes = None
         if None in model.image_shape:
             steps = model.steps_per_execution or 1
@@ -157,7 +158,8 @@ class StepCheck:
                     f'{{"loss": loss}}. Received: {type(logs).__name__}'
                 )
             flag = logs.pop(self.key, None)
-            if flag is None or flag.numpy() > 0:  # A user's step has none.
+            # The logs of a user's own `train_step` have no flag.
+            if flag is None or flag.numpy() > 0:
                 for received in replicas:
                     rows = received.numpy()
                     if rows[:, 0].any():
@@ -191,7 +193,7 @@ class StepCheck:
         for written in local(sizes):
             found = {tuple(row) for row in written.numpy().tolist()} - {(0, 0)}
             for size in found:
-                # The model remembers its checks too, but a look there takes longer.
+                # The model remembers its checks too, but asking it takes longer.
                 if (owner, size) not in self._checked_sizes:
                     check_graph((*size, colors))
                     self._checked_sizes.add((owner, size))
@@ -211,7 +213,7 @@ class StepCheck:
         for tensor, row, shape in zip(self._tensors, rows, shapes, strict=True):
             if not row[0]:
                 continue
-            # Let the checks of arrays describe the fault, on these few values.
+            # The checks of arrays describe the fault, given these few values.
             values = row[1:4].astype(tf.as_dtype(int(row[4])).as_numpy_dtype)
             if tensor is TARGETS:
                 received = f"y of shape {tuple(shape)}"
@@ -245,7 +247,8 @@ class _Input:
     def __init__(self, model, tensor, value, images, owner):
         value = tf.convert_to_tensor(value)
         if value.shape.rank is None:
-            # Traced for several ranks; `train_on_batch` has checked this one.
+            # The step was traced for several ranks, so the rank is not known here.
+            # `train_on_batch` has checked that of this batch.
             value = tf.ensure_shape(value, (None,) * len(tensor.shape))
         if images is None:
             check_shape(value.shape, model, owner)
@@ -282,7 +285,7 @@ class _Input:
         """Return a row of `StepCheck.received`."""
         mask = tf.reshape(self._in_range(self.value), (-1,))
         flat = tf.reshape(tf.cast(self.value, tf.float32), (-1,))
-        # GPUs have no kernel of `argmin` for integers. With an index in place of
+        # GPUs have no kernel of `argmin` for integers. With an index instead of
         # `gather`, XLA would compile the step again for each batch.
         first = tf.gather(flat, tf.argmin(tf.cast(mask, tf.float32)))
         values = [tf.reduce_min(flat), tf.reduce_max(flat), first]
@@ -302,7 +305,7 @@ class _Input:
 
 
 def _check_static_targets(model, y, images, owner):
-    """Raise if what is known before a step runs tells that targets are no images."""
+    """Raise if targets cannot be images, by what is known before a step runs."""
     is_number = y.dtype.is_floating or y.dtype.is_integer or y.dtype.is_bool
     if not is_number or not y.shape.is_compatible_with(images.shape):
         received = f"y of shape {y.shape} and dtype {y.dtype.name}"

@@ -1,4 +1,4 @@
-"""What works around defects of Keras and TensorFlow, each with the version seen."""
+"""Workarounds for defects of Keras and TensorFlow, each with the version seen."""
 
 import contextlib
 import threading
@@ -160,5 +160,5 @@ class _KeptIterators:
         count = max(len(self._iterators) - but, 0)
         old, self._iterators = self._iterators[:count], self._iterators[count:]
         if old:
-            # Python waits for this thread before it exits.
+            # Freeing them takes a while. Python waits for the thread before it exits.
             threading.Thread(target=old.clear, name="free_iterators").start()

@@ -14,7 +14,7 @@ def temperatures(temperature: float | TensorLike) -> tf.Tensor:
     """Return temperatures that broadcast against images, none below 1e-30.
 
     Logits divided by less overflow, and their softmax is not a number. At 1e-30, the
-    likeliest value is drawn all the same.
+    likeliest value is sampled all the same.
 
     Args:
         temperature: Numbers above 0, a scalar or `(batch,)`.
@@ -38,7 +38,7 @@ def completion_of_candidates(
 ):
     """Complete images by sampling importance resampling, for a graph.
 
-    Candidates are drawn in raster order, so they do not depend on the known pixels
+    Candidates are sampled in raster order, so they do not depend on the known pixels
     after their first unknown one. Each candidate is weighted by the probability of
     those pixels:
 
@@ -52,12 +52,12 @@ def completion_of_candidates(
 
     Args:
         model: An `AutoregressiveModel`.
-        sample: The function that draws the pixels of candidates.
+        sample: The function that samples the pixels of candidates.
         order: See `later_known`.
         num_candidates: Number of candidates per image, at least 2.
         seeds: Integers of shape `(batch,)`.
         temperature: Result of `temperatures`.
-        images: Float32 images of known shape but for the batch.
+        images: Float32 images, whose shape is known except for the batch.
         known: 1 at known pixels, else 0; it broadcasts against the images.
         conditions: The model's inputs besides the images, in order.
 
@@ -89,10 +89,13 @@ def completion_of_candidates(
     # Sum in float64: a large image has thousands of nats, which float32 resolves to
     # thousandths. Differences of a few nats decide.
     sums = tf.reduce_sum(tf.cast(log_prob, tf.float64), axis=(2, 3))
+    # Only ratios of weights count. The largest weight becomes 1, so none overflows.
     largest = tf.reduce_max(sums, axis=1, keepdims=True)
     log_weights = tf.cast(sums - largest, tf.float32)
     uniforms = seeded_uniforms(seeds, (), (CHOICE, 0))
     sampled = Categorical(num_candidates).sample(log_weights, uniforms)
+    # If no known pixel follows an unknown one, all candidates are exact samples. The
+    # first one is that of a call without candidates.
     has_evidence = tf.reduce_any(evidence, axis=(1, 2))
     chosen = tf.where(has_evidence, tf.cast(sampled, tf.int32), 0)
     candidates = tf.reshape(candidates, shape)
@@ -130,7 +133,7 @@ def later_known(known, order=None):
     Args:
         known: 1 or 0, `(batch, height, width, colors)`; the colors of a pixel are all
             known or all unknown.
-        order: Flat indices of the pixels in the order in which they are drawn, an
+        order: Flat indices of the pixels in the order in which they are sampled, an
             array; by default raster order.
 
     Returns:
@@ -141,7 +144,7 @@ def later_known(known, order=None):
     if order is not None:
         unknown = tf.gather(unknown, order, axis=1)
     begun = tf.cumsum(unknown, axis=1) > 0
-    if order is not None:
+    if order is not None:  # Return to raster order.
         begun = tf.gather(begun, np.argsort(order), axis=1)
     return known & tf.reshape(begun, tf.shape(known))
 

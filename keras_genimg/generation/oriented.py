@@ -10,7 +10,7 @@ from keras_genimg.ops.uniforms import ORDER, seeded_uniforms
 class OrientedScheme(SamplingScheme):
     """Scheme in which each image has an order of its own.
 
-    A new image has the order that its seed draws. A completion has the order in which
+    The seed of a new image decides its order. A completion has the order in which
     the fewest known pixels follow the first unknown one.
 
     Args:

@@ -77,7 +77,7 @@ class Sampler:
         self._traced: Any = None
         self._networks: list[keras.Model] = []
         self._variables = list(self._model.weights)
-        # One call to read them all takes a third of the time of one for each.
+        # One call that reads all weights takes a third of the time of one call each.
         read = tf.function(
             lambda: [tf.convert_to_tensor(weight) for weight in self._variables],
             autograph=False,
@@ -93,7 +93,8 @@ class Sampler:
             *(tf.TensorSpec((None, *shape)) for shape in scheme.given_shapes(key)),
             *(tf.TensorSpec(t.shape, t.dtype) for t in self._model.inputs[1:]),
         ]
-        # XLA would compile the check's batch of two images too, for minutes.
+        # The check uses this function. XLA would compile for minutes for its batch of
+        # two images.
         self._without_xla = tf.function(
             self._run, input_signature=signature, autograph=False
         )
@@ -151,7 +152,9 @@ class Sampler:
                     images, *sizes = self._scheme.complete(
                         *inputs, inspection=inspection
                     )
-        finally:  # TensorFlow fails on some of what is refused.
+        finally:
+            # TensorFlow fails on some noise, and does not say why. This error does, and
+            # replaces that one.
             self._refuse_noise(scope)
         self._networks = [network for network, *_ in records]
         recorded = [tuple(tensors) for _, *tensors in records]
@@ -198,7 +201,7 @@ class Sampler:
         values = [weight.value for weight in self._model.weights]
         if all(isinstance(value, tf.Variable) for value in values):
             return self._read()
-        # Some are of a `keras.StatelessScope`.
+        # Inside a `keras.StatelessScope`, some values are not variables.
         return [tf.convert_to_tensor(value) for value in values]
 
     def _trace(self):
@@ -212,7 +215,8 @@ class Sampler:
         if self._traced is not None:
             return self._traced
         image_shape = self.key.image_shape
-        # Apart from `check_causality`, since it is no question of causality.
+        # The likelihood is checked even without `check_causality`, since it has nothing
+        # to do with causality.
         check_likelihood(self._model.likelihood, image_shape[-1])
         try:
             with tf.init_scope():

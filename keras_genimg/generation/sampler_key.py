@@ -1,4 +1,4 @@
-"""What one sampler of a model differs in from another."""
+"""The key that tells the samplers of a model apart."""
 
 import dataclasses
 

@@ -137,7 +137,8 @@ class Samplers:
             if key.method == "fixed_point":
                 note = f"up to {passes + 1} forward passes per batch"
         sampler = self.sampler(key)
-        # Not in the threads, which know no `keras.StatelessScope` around this call.
+        # The weights are read here and not in the threads, which would not see a
+        # `keras.StatelessScope` around this call.
         weights = sampler.prepare()
 
         def sample(seeds, *others):

@@ -39,6 +39,7 @@ class EnlargingScheme(SamplingScheme):
         known=None,
         inspection=NO_INSPECTION,
     ):
+        # To the sampler, copied pixels are known pixels of a completion.
         copied = self._copied
         small = tf.cast(placed(conditions[0], self._factors), tf.float32)
         images = small if images is None else tf.where(copied, small, images)

@@ -52,7 +52,7 @@ class SamplingScheme:
     def __init__(self, model: keras.Model):
         self.model = model
 
-    # What another scheme may do in another way.
+    # A subclass may override these methods.
 
     def sample_pixels(
         self,
@@ -131,7 +131,8 @@ class SamplingScheme:
         """
         sample = functools.partial(self.sample_pixels, key, inspection=inspection)
         temperature = temperatures(temperature)
-        if key.num_candidates == 1:  # No forward pass for weights.
+        # A single candidate needs no weight, so there is no forward pass.
+        if key.num_candidates == 1:
             uniforms = seeded_uniforms(seeds, key.image_shape)
             completed = sample(uniforms, temperature, conditions, images, known)
             sizes = tf.ones_like(seeds, tf.float32)
@@ -171,7 +172,7 @@ class SamplingScheme:
         """
         return images, known
 
-    # What all do.
+    # All schemes share these methods.
 
     def _network_shapes(self, image_shape):
         """Return `(model, image_shape)` of each network."""

@@ -1,1 +1,1 @@
-"""Images, conditions and seeds: what models are called with."""
+"""Inputs of models: images, conditions and seeds."""

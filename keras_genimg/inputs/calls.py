@@ -193,9 +193,11 @@ def _called(function, batches, num_threads, task, *report, **options):
     """
 
     def called(batch):
-        if len(batch[0]) == 0:  # Data sets may have such, which not all functions take.
+        # A data set may yield an empty batch, which not all functions take.
+        if len(batch[0]) == 0:
             return batch[0], None
-        # Made here, since a pool of threads asks for all batches at once.
+        # Tensors are made only now, since the pool of threads asks for all batches at
+        # once, and tensors of all would fill the memory.
         tensors = map(tf.constant, batch)
         return batch[0], tf.nest.map_structure(np.asarray, function(*tensors))
 
@@ -208,7 +210,8 @@ def _called(function, batches, num_threads, task, *report, **options):
         reports = reported(pairs(), task, *report, **options)
         results = [arrays for images, arrays in reports if len(images)]
     finally:
-        pool.shutdown(cancel_futures=True)  # There was an error or Ctrl+C.
+        # After an error or Ctrl+C, some calls have not begun.
+        pool.shutdown(cancel_futures=True)
     if not results:
         raise ValueError(f"{task} received no images: all batches are empty")
     return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *results)

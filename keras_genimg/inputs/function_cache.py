@@ -1,4 +1,4 @@
-"""Compiled functions of a model, and all else that a change of its layers outdates."""
+"""Compiled functions of a model and other values, kept until its layers change."""
 
 import functools
 from collections.abc import Callable, Hashable
@@ -62,7 +62,7 @@ class LayerVersion:
 
 
 class UntilChange(Generic[Key, Entry]):
-    """What was made of a model, or found out about it, since its layers changed.
+    """Values that belong to a model, forgotten when its layers change.
 
     Args:
         version: The `LayerVersion` of the model.
@@ -70,7 +70,7 @@ class UntilChange(Generic[Key, Entry]):
 
     def __init__(self, version: LayerVersion):
         self._version = version
-        self._mark: object = None  # Read when the model is complete.
+        self._mark: object = None  # It is read when the model is complete.
         self._entries: dict[Key, Entry] = {}
 
     def entries(self) -> dict[Key, Entry]:

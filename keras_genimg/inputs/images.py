@@ -233,7 +233,7 @@ def _check_dataset(dataset, model, owner, in_steps):
 def check_use_of_targets(model, y, sample_weight, owner):
     """Raise if there are targets without weights, or weights that the model ignores.
 
-    Keras drops weights without targets, so data with weights has the images in place of
+    Keras drops weights without targets, so data with weights has the images instead of
     the targets. The values are left to `check_targets` or `StepCheck`.
 
     Args:

@@ -61,13 +61,13 @@ class LatentFamily(Configurable):
     def seeded_sample(
         self, params: TensorLike, seeds: TensorLike, latent_dim: int, stream: Stream
     ) -> tf.Tensor:
-        """Draw one vector per seed; it depends on its own parameters and seed alone.
+        """Sample one vector per seed; it depends on its own parameters and seed alone.
 
         Args:
             params: Float32, `(batch, params_size)`.
             seeds: Integers from 0 to `MAX_SEED`, `(batch,)`.
             latent_dim: Length of a vector.
-            stream: Independent stream of the seeds to draw from: one integer, or one
+            stream: Independent stream of the seeds to sample from: one integer, or one
                 per seed.
 
         Returns:

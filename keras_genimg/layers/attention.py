@@ -41,8 +41,9 @@ class GridAttention(keras.layers.Layer):
         attention = attention_geometry(
             self.attention(state), height, width, self.size, self.compute_dtype
         )
-        # Not `attention[:, 4, None, ...]`: TensorFlow 2.21's graph optimizer replaces a
-        # slice of a stack by the stacked tensor, and drops new axes of the slice.
+        # An index such as `attention[:, 4, None, ...]` would be wrong in graphs:
+        # TensorFlow 2.21's optimizer replaces a slice of a stack by the stacked tensor,
+        # and drops new axes of the slice.
         gamma = tf.cast(tf.reshape(attention[:, 4], (-1, 1, 1, 1)), self.compute_dtype)
         return attention, gamma, attention_filters(attention, height, width, self.size)
 

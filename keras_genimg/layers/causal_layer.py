@@ -24,12 +24,12 @@ class CausalLayer:
     The sampler calls `prepare`, then `initial_cache` for the state before the first
     row, and for each row `begin_row`, `step` for each pixel, and `end_row`. All of them
     build a graph, for any number of pixels. Each may be traced several times, such as
-    once for each way of drawing, so none may have side effects. Tensors are in the
+    once for each order of pixels, so none may have side effects. Tensors are in the
     layer's compute dtype. A pixel has the shape `(batch, channels)`, a row
     `(width, batch, channels)`. The shapes of a cache must not change.
 
-    The sampler steps the layer that reads the image before the pixel is drawn, with
-    zeros for the colors not yet drawn, and again after all colors are drawn. If its
+    The sampler steps the layer that reads the image before the pixel is sampled, with
+    zeros for the colors not yet sampled, and again after all colors are sampled. If its
     attribute `mask_type` is `"A"`, its output hides the pixel, or at least its last
     color. Otherwise, what follows the layer is evaluated again too.
 
@@ -44,7 +44,7 @@ class CausalLayer:
     `inputs`, the row of its input, and returns the outputs of the row.
 
     A layer that sees only some columns of the rows above sets `reach`. Several rows are
-    then drawn at a time in small batches. The layer gets the columns of its cache one
+    then sampled at a time in small batches. The layer gets the columns of its cache one
     by one: `begin_pixel` takes those around a pixel, and `end_row` also takes tensors
     of one column, `(batch, n)`. Columns beyond the ends of a row are zero. Tensors of
     the cache that have no columns, `(batch, n)`, must not change. A subclass that
@@ -157,7 +157,7 @@ class CausalLayer:
         """Evaluate all pixels of a row at once, given their inputs.
 
         Optional. If all layers of a model have this method, a single image of black and
-        white pixels is drawn row by row: a row is guessed and evaluated until it no
+        white pixels is sampled row by row: a row is guessed and evaluated until it no
         longer changes.
 
         Args:

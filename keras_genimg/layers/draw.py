@@ -239,7 +239,8 @@ class LSTMStep(keras.layers.Layer):
 
     def build(self, inputs_shape, hidden_shape=None, cell_shape=None):
         units, num_inputs = self.units, inputs_shape[-1]
-        # Rows for the input, then for the hidden state; gates o, f, i, g.
+        # The kernel has rows for the input, then for the hidden state, and columns for
+        # the gates o, f, i and g.
         self.kernel = self.add_weight(
             (num_inputs + units, 4 * units), "glorot_uniform", name="kernel"
         )

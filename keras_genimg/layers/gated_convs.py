@@ -167,7 +167,7 @@ class VerticalGates(CausalLayer, keras.layers.Conv2D):
         return prepare_row_conv(kernel, bias)
 
     def initial_cache(self, weights, batch, width, channels):
-        # The rows above, concatenated on the last axis.
+        # The cache holds the rows above, concatenated on the last axis.
         shape = (width, batch, self.num_above * channels)
         return (tf.zeros(shape, self.compute_dtype),)
 

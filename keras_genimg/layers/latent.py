@@ -137,7 +137,7 @@ class Latent(keras.layers.Layer):
         return tf.cast(samples, self.compute_dtype)
 
     def _samples(self, params):
-        """Draw `(samples, batch, latent_dim)`, the same for any number of replicas."""
+        """Sample `(samples, batch, latent_dim)`, equal for any number of replicas."""
         here = tf.shape(params)[0]
         first, whole = place_in_batch(here)
         padded = tf.pad(params, [[first, whole - first - here], [0, 0]])
@@ -249,7 +249,7 @@ def _check_reparameterized(family, latent_dim, owner):
 def add_divergence(layer, divergence):
     """Add the mean of divergences, `(batch,)`, to a layer's loss and metric `kl`."""
     layer.kl.update_state(divergence)
-    # Mean over the batch; 0 for the empty batch of an idle replica.
+    # This is the mean over the batch, and 0 for the empty batch of an idle replica.
     batch_size = tf.cast(tf.size(divergence), tf.float32)
     mean = tf.math.divide_no_nan(tf.reduce_sum(divergence), batch_size)
     # Keras adds losses, so all must have one dtype.

@@ -146,7 +146,8 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
         height, width = self.kernel_size
         kernel = tf.cast(self.masked_kernel(self.kernel), self.compute_dtype)
         bias = None if self.bias is None else tf.cast(self.bias, self.compute_dtype)
-        # Center row: the taps left of the center, and the center unless it is masked.
+        # In the center row, a step sees the taps left of the center, and the center
+        # itself unless the mask hides it.
         channels = kernel.shape[2]
         taps = width // 2 + 1
         if not self.mask[height // 2, width // 2].any():
@@ -158,7 +159,8 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
 
     def initial_cache(self, weights, batch, width, channels):
         rows, columns = (size // 2 for size in self.kernel_size)
-        # The rows above, concatenated on the last axis, and the left border.
+        # The cache holds the rows above, concatenated on the last axis, and the zeros
+        # to the left of the image.
         return (
             tf.zeros((width, batch, rows * channels), self.compute_dtype),
             tf.zeros((batch, columns * channels), self.compute_dtype),

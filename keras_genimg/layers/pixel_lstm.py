@@ -28,7 +28,8 @@ from keras_genimg.ops.lstm_cell import lstm_sequences, lstm_step, prepare_lstm
 from keras_genimg.ops.skewed_map import SkewedMap
 from keras_genimg.types import Config, Identifier
 
-# A logit whose sigmoid is exactly 0 or 1, in half precision too.
+# The sigmoid of this logit is exactly 1, and that of its negative 0, in half precision
+# too.
 _CLOSED = 1000.0
 # Default numbers of segments. On two CPU cores, 4 segments take three quarters of the
 # time of one, and 8 hardly less, but twice as long to trace.
@@ -166,7 +167,8 @@ class PixelLSTM(CausalLayer, keras.layers.Layer):
 
     def call(self, inputs, condition=None):
         check_built_with_condition(self.condition_kernel, condition, self.name)
-        # Recomputed outside of this call, where Keras casts no weights by itself.
+        # The gradient recomputes `_scan_map` outside of this call, where Keras casts no
+        # weights, so `_scan_map` casts them itself.
         run = keras.remat(self._scan_map) if self.recompute else self._scan_map
         return run(inputs) if condition is None else run(inputs, condition)
 
@@ -244,9 +246,9 @@ class RowLSTM(PixelLSTM):
 
     def prepare(self, fused):
         kernel, bias = self._input_weights()
-        # The kernel's rows match the input of a step: the live input taps, the
-        # condition, and the hidden states of the row above. The one directly above
-        # comes last, instead of an LSTM's hidden state.
+        # The rows of the kernel are in the order of a step's input: the input taps that
+        # the mask leaves, the condition, and the hidden states of the row above. The
+        # state directly above comes last, at the place of an LSTM's own hidden state.
         taps = tf.unstack(tf.cast(self.recurrent_kernel[0], kernel.dtype))
         above = taps.pop(self.taps // 2)
         kernel = tf.concat([kernel[:, 0], *taps, above], axis=0)
@@ -432,8 +434,9 @@ class DiagonalBiLSTM(PixelLSTM):
         recurrent = tf.cast(self.recurrent_kernel, kernel.dtype)
         prepared = []
         for direction in range(2):
-            # The order of a step's input: the input, the condition, the hidden state
-            # above; then that of the left neighbor, an LSTM's own hidden state.
+            # The rows of the kernel are in the order of a step's input: the input, the
+            # condition, the hidden state above, and last that of the left neighbor,
+            # which is an LSTM's own hidden state.
             kernels = [kernel[:, direction], *tf.unstack(recurrent[direction])]
             prepared.append(
                 prepare_lstm(tf.concat(kernels, axis=0), bias[0, direction], fused)
@@ -473,7 +476,8 @@ class DiagonalBiLSTM(PixelLSTM):
 
     @classmethod
     def end_rows(cls, layers, weights, caches, kept):
-        # The other direction runs over the finished row, from its end.
+        # The right-to-left direction sees only finished rows, so it runs over this row
+        # once it is finished, beginning at its end.
         features = [
             tf.reverse(tf.concat([seen, right_above], axis=-1), [0])
             for (_, seen), (_, right_above, _) in zip(kept, caches, strict=True)
@@ -509,6 +513,9 @@ def _scan_rows(
     """
     batch, height, width, channels = ops.shape(inputs)
     reach, gates = recurrent_kernel.shape[1] // 2, kernel.shape[1]
+    # Columns and examples share an axis, so that a row is one matrix. The mask leaves
+    # the taps from the left end of the kernel to the pixel itself. Their product is
+    # computed for all rows at once, before the loop.
     rows = tf.reshape(
         tf.transpose(inputs, (1, 2, 0, 3)), (height, width * batch, channels)
     )

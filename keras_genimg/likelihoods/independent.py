@@ -167,7 +167,7 @@ class Gaussian(Likelihood):
     def sample(
         self, params: TensorLike, uniforms: TensorLike, temperature: Temperature = 1.0
     ) -> tf.Tensor:
-        """Draw intensities; `temperature` multiplies the variance."""
+        """Sample intensities; `temperature` multiplies the variance."""
         # Take the center of an interval of length 2**-24, which is never 0 or 1.
         uniforms = tf.cast(uniforms, tf.float32)
         uniforms = tf.clip_by_value(uniforms, 2.0**-25, 1 - 2.0**-24)

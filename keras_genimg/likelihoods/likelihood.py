@@ -41,9 +41,9 @@ class Likelihood(Configurable):
 
     A likelihood with finitely many values is checked before the first number that a
     model computes with it, once for each class and its attributes: called with random
-    parameters, its probabilities must sum to 1, and `sample` must draw with them.
-    Parameters may be any real numbers, unless the class overrides `head` and its last
-    layer limits them.
+    parameters, its probabilities must sum to 1, and the values of `sample` must have
+    them. Parameters may be any real numbers, unless the class overrides `head` and its
+    last layer limits them.
 
     Attributes:
         num_values: Number of values, for pixels from 0 to `num_values - 1`; None for
@@ -51,7 +51,7 @@ class Likelihood(Configurable):
         binarizes: Whether gray levels are binarized at random, with the level as the
             probability of a 1, instead of rounded. See `keras_genimg.datasets.load`.
         params_size: Parameters per sub-pixel, used by the default `params_shape`.
-        couples_colors: Whether the colors of a pixel are drawn together.
+        couples_colors: Whether the colors of a pixel are sampled together.
 
     Example:
         Three binary colors, with a table of all eight pixels:
@@ -88,7 +88,7 @@ class Likelihood(Configurable):
         return (*image_shape, self.params_size)
 
     def unit_shape(self, image_shape: Sequence[Any]) -> tuple[Any, ...]:
-        """Return the shape of an image in units, which are drawn one at a time.
+        """Return the shape of an image in units, which are sampled one at a time.
 
         Args:
             image_shape: `(height, width, colors)`, integers or scalar tensors.
@@ -143,7 +143,7 @@ class Likelihood(Configurable):
     def sample(
         self, params: TensorLike, uniforms: TensorLike, temperature: Temperature = 1.0
     ) -> tf.Tensor:
-        """Draw pixels by the inverse of the cumulative distribution function.
+        """Sample pixels by the inverse of the cumulative distribution function.
 
         Args:
             params: Parameters, of `params_shape` after the batch, or of single units,
@@ -160,10 +160,10 @@ class Likelihood(Configurable):
         raise NotImplementedError
 
     def at_temperature(self, params: TensorLike, temperature: Temperature) -> tf.Tensor:
-        """Return the parameters of the distribution that `sample` draws from.
+        """Return the parameters of the distribution of what `sample` returns.
 
         With more than one candidate, `complete` uses this to weight the candidates by
-        the distribution they were drawn from.
+        the distribution they were sampled from.
 
         Args:
             params: Parameters of the images.

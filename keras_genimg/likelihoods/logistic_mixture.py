@@ -15,8 +15,8 @@ from keras_genimg.types import Config, Temperature, TensorLike
 
 # The smallest logarithm of a scale, as in the authors' code. The paper gives no bound.
 _MIN_LOG_SCALE = -7.0
-# Added to the logarithms of scales. A logistic of scale exp(-1) is nearest to uniform:
-# on 256 values, 0.23 nats of 5.55 from it.
+# This is added to the logarithms of scales. A logistic of scale exp(-1) is nearest to
+# uniform: on 256 values, it is 0.23 nats of 5.55 from it.
 _INITIAL_LOG_SCALE = -1.0
 # Below, 1 - exp(-width) is the width, to the precision of float32.
 _SMALL_WIDTH = 1e-8
@@ -46,10 +46,10 @@ class DiscretizedLogisticMixture(Likelihood):
     contiguous over the components. The 1 is not in the paper: with it, parameters near
     0, those of an untrained network, give an almost uniform distribution.
 
-    `sample` draws each color from its exact distribution given the earlier ones, which
+    `sample` takes each color from its exact distribution given the earlier ones, which
     is a mixture too: its weights are those of the components given the earlier colors.
     Temperature sharpens each of these distributions, over all of their values, as in
-    `Categorical`. Values less probable than 1e-38 are not drawn at any temperature.
+    `Categorical`. Values less probable than 1e-38 are not sampled at any temperature.
 
     Args:
         num_values: Number of values, at least 2; 256 for 8-bit images.
@@ -128,7 +128,7 @@ class DiscretizedLogisticMixture(Likelihood):
                 here, temperature = uniforms[..., color], temperatures[color]
                 logits = components.logits_of_values(color, *given)
                 drawn = Categorical(self.num_values).sample(logits, here, temperature)
-                # The same value as in a batch in which all temperatures are 1.
+                # This is the same value as in a batch in which all temperatures are 1.
                 exact = components.quantile(here, color, *given)
                 return tf.where(temperature == 1, exact, drawn)
 
@@ -280,7 +280,7 @@ class _Components:
         values, log_probs = [], []
         for color in range(len(self.means)):
             value = choose(color, log_weights, values)
-            # Bayes' rule: the weights of the components given this color too.
+            # By Bayes' rule, this gives the weights given this color too.
             log_weights += self.log_mass(value, color, values)
             log_probs.append(tf.reduce_logsumexp(log_weights, axis=-1))
             log_weights -= log_probs[-1][..., None]
@@ -291,7 +291,7 @@ class _Components:
         """Return the values at which a color's distribution function exceeds uniforms.
 
         Two searches, among values that are far apart and then among those between two
-        of them, take 30 evaluations in place of the 255 of all values.
+        of them, take 30 evaluations instead of the 255 of all values.
 
         Args:
             uniforms: From 0 to 1, `(...)`.

@@ -1,4 +1,4 @@
-"""Models that draw images one sub-pixel at a time."""
+"""Models that generate images one sub-pixel at a time."""
 
 from typing import Any
 
@@ -72,8 +72,9 @@ class AutoregressiveModel(GenerativeModel):
 
     Attributes:
         check_causality: Whether to check the graph before it trains, computes a number
-            or draws; `export` with the incremental sampler always does. The likelihood
-            is always checked. True in new and loaded models; the value is not saved.
+            or generates an image; `export` with the incremental sampler always does.
+            The likelihood is always checked. True in new and loaded models; the value
+            is not saved.
 
     Raises:
         ValueError: If the outputs do not fit the images and the likelihood, or a range
@@ -148,7 +149,7 @@ class AutoregressiveModel(GenerativeModel):
         batch_size: int = 64,
         verbose: Verbose = "auto",
     ) -> np.ndarray:
-        """Draw images.
+        """Generate images.
 
         Args:
             num_images: Number of images.
@@ -157,7 +158,7 @@ class AutoregressiveModel(GenerativeModel):
                 `keras.utils.set_random_seed` makes reproducible. An image depends only
                 on its own seed, up to rounding: another batch size or method, or an
                 export, changes about one in twenty images of 32x32 pixels with 256
-                values. Of some 400 binary images, none changed.
+                values. None of some 400 binary images changed.
             temperature: Number above 0 that divides the logits; values below 1 give
                 likelier images.
             method: Sampler, which affects the speed but not the images, up to rounding;
@@ -170,8 +171,8 @@ class AutoregressiveModel(GenerativeModel):
             conditions: Inputs of the model besides the images, with one element per
                 image: an array for a single input, else a dict by input name.
             image_size: `(height, width)`, for a model of any size.
-            batch_size: Number of images in a batch. Without a GPU, every core draws a
-                batch at a time.
+            batch_size: Number of images in a batch. Without a GPU, every core computes
+                a batch at a time.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
                 "auto" for silence in the first two seconds, then a bar.
 
@@ -208,20 +209,21 @@ class AutoregressiveModel(GenerativeModel):
         batch_size: int = 64,
         verbose: Verbose = "auto",
     ) -> Any:
-        """Draw the unknown pixels of images.
+        """Sample the unknown pixels of images.
 
-        Unknown pixels are drawn in raster order, each conditioned on the pixels before
-        it, known or drawn. Known pixels *after* an unknown one do not influence it. If
-        all known pixels come before all unknown ones, such as an upper half, the result
-        is an exact sample given the known pixels. Otherwise, it may not fit the known
-        pixels that follow.
+        Unknown pixels are sampled in raster order, each conditioned on the pixels
+        before it, known or sampled. Known pixels *after* an unknown one do not
+        influence it. If all known pixels come before all unknown ones, such as an upper
+        half, the result is an exact sample given the known pixels. Otherwise, it may
+        not fit the known pixels that follow.
 
-        With `num_candidates` above 1, that many completions are drawn. Each is weighted
-        by the probability of the known pixels after its first unknown one, and one is
-        chosen in proportion to its weight. The more candidates, the closer the result
-        is to a sample given all known pixels. The effective sample size is a measure of
-        this, `sum(w)**2 / sum(w**2)` for the weights `w`: near 1, the result is merely
-        the best of the candidates; it is `num_candidates` if all weights are equal.
+        With `num_candidates` above 1, that many completions are computed. Each is
+        weighted by the probability of the known pixels after its first unknown one, and
+        one is chosen in proportion to its weight. The more candidates, the closer the
+        result is to a sample given all known pixels. The effective sample size is a
+        measure of this, `sum(w)**2 / sum(w**2)` for the weights `w`: near 1, the result
+        is merely the best of the candidates; it is `num_candidates` if all weights are
+        equal.
 
         Args:
             images: `(num_images, height, width, colors)`, known pixels in the
@@ -241,10 +243,9 @@ class AutoregressiveModel(GenerativeModel):
             conditions: Inputs of the model besides the images, with one element per
                 image: an array for a single input, else a dict by input name.
             batch_size: Number of completions in a batch, counting every candidate; at
-                least all candidates of one image. Without a GPU, every core draws a
+                least all candidates of one image. Without a GPU, every core computes a
                 batch at a time.
-            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
-                "auto" for silence in the first two seconds, then a bar.
+            verbose: See `generate`.
 
         Returns:
             NumPy array of the shape of `images`, with known pixels unchanged. With
@@ -290,8 +291,7 @@ class AutoregressiveModel(GenerativeModel):
                 `tf.data.Dataset` of batches. A model with conditions takes a list or
                 a dict of all its inputs.
             batch_size: Images per batch, for arrays.
-            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
-                "auto" for silence in the first two seconds, then a bar.
+            verbose: See `generate`.
 
         Returns:
             Nats, a NumPy float32 array of shape `(num_images,)`.
@@ -305,7 +305,7 @@ class AutoregressiveModel(GenerativeModel):
         )
 
         def function(images, *conditions):
-            # Here, since the batches of a data set may differ in size.
+            # Each batch is checked, since those of a data set may differ in size.
             self._check_graph(tuple(images.shape[1:]))
             return compiled(images, *conditions)
 

@@ -138,9 +138,9 @@ class DRAW(LatentModel):
         batch_size: int = 64,
         verbose: Verbose = "auto",
     ) -> dict[str, np.ndarray]:
-        """Draw images, and also return the canvas after each step.
+        """Generate images, and also return the canvas after each step.
 
-        The images are those that `generate` draws for the same arguments.
+        The images are those that `generate` returns for the same arguments.
 
         Args:
             num_images: Number of images.
@@ -148,12 +148,11 @@ class DRAW(LatentModel):
                 ones, or one integer per image. By default random, which
                 `keras.utils.set_random_seed` makes reproducible. An image depends only
                 on its own seed, up to rounding.
-            sample_pixels: Whether to draw pixels from the likelihood, instead of its
+            sample_pixels: Whether to sample pixels from the likelihood, instead of its
                 mean.
             jit_compile: Whether to compile with XLA.
-            batch_size: Number of images to draw at once.
-            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
-                "auto" for silence in the first two seconds, then a bar.
+            batch_size: Number of images to generate at once.
+            verbose: See `generate`.
 
         Returns:
             Dict of NumPy arrays: `images`, `(num_images, height, width, colors)`;
@@ -189,19 +188,17 @@ class DRAW(LatentModel):
     ) -> dict[str, np.ndarray]:
         """Reconstruct images, and also return the canvas after each step.
 
-        The images are those that `reconstruct` draws for the same arguments.
+        The images are those that `reconstruct` returns for the same arguments.
 
         Args:
-            images: Images in the likelihood's own range, as an array or a
-                `tf.data.Dataset` of batches.
+            images: See `log_prob`.
             seed: Integer seed of the first image, with consecutive seeds for the next
                 ones. By default random.
-            sample_pixels: Whether to draw pixels from the likelihood, instead of its
+            sample_pixels: Whether to sample pixels from the likelihood, instead of its
                 mean.
             batch_size: Images per batch, for arrays. The last bits of the result may
                 depend on it.
-            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
-                "auto" for silence in the first two seconds, then a bar.
+            verbose: See `generate`.
 
         Returns:
             Dict of NumPy arrays: `images`, `canvases` and `write_attention`, see

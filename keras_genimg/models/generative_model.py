@@ -44,7 +44,7 @@ _Model = TypeVar("_Model", bound="GenerativeModel")
 
 
 class GenerativeModel(GraphModel):
-    """A functional Keras model of images, which trains on images alone and draws them.
+    """A functional Keras model that trains on images alone and generates images.
 
     The first input is the batch of images, in the likelihood's own range; further
     inputs are conditions, such as labels.
@@ -197,15 +197,15 @@ class GenerativeModel(GraphModel):
         batch_size: int = 64,
         verbose: Verbose = "auto",
     ) -> np.ndarray:
-        """Draw images.
+        """Generate images.
 
         Args:
             num_images: Number of images.
             seed: Integer seed of the first image; the next images have the seeds that
                 follow. Or one integer for each image. By default a random one, which
                 `keras.utils.set_random_seed` makes reproducible. An image depends on
-                its own seed alone, up to rounding, never on the others drawn with it.
-            batch_size: Number of images to draw at a time.
+                its own seed alone, up to rounding, never on the others in its batch.
+            batch_size: Number of images to generate at a time.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
                 "auto" for silence in the first two seconds, then a bar.
 
@@ -228,8 +228,7 @@ class GenerativeModel(GraphModel):
                 `tf.data.Dataset` of batches. A model with conditions takes a list or
                 a dict of all its inputs.
             batch_size: Images per batch, for arrays.
-            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
-                "auto" for silence in the first two seconds, then a bar.
+            verbose: See `generate`.
 
         Returns:
             Nats, a NumPy float32 array of shape `(num_images,)`.
@@ -245,12 +244,9 @@ class GenerativeModel(GraphModel):
         """Return the negative log-probability of each image in bits per sub-pixel.
 
         Args:
-            images: Images in the likelihood's own range, as an array or a
-                `tf.data.Dataset` of batches. A model with conditions takes a list or
-                a dict of all its inputs.
+            images: See `log_prob`.
             batch_size: Images per batch, for arrays.
-            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
-                "auto" for silence in the first two seconds, then a bar.
+            verbose: See `generate`.
 
         Returns:
             NumPy float32 array of shape `(num_images,)`.
@@ -272,12 +268,12 @@ class GenerativeModel(GraphModel):
     def endpoints(
         self, image_shape: Shape, jit_compile: bool = False, **options: Any
     ) -> dict[str, Endpoint]:
-        """Return what a server can ask of the model.
+        """Return the endpoints of the model, which become signatures of its export.
 
         Args:
             image_shape: `(height, width, colors)`, all known.
             jit_compile: Whether to compile with XLA.
-            **options: Options of the model's own kind.
+            **options: Model-specific options.
 
         Returns:
             Dict of `keras_genimg.serving.Endpoint` by signature name.
@@ -296,7 +292,7 @@ class GenerativeModel(GraphModel):
         verbose: bool = True,
         **kwargs: Any,
     ) -> None:
-        """Write a SavedModel that draws images without this library.
+        """Write a SavedModel that generates images without this library.
 
         Its signatures are those of `endpoints`; `serving_default` is `sample`. The file
         `assets.extra/metadata.json` in it describes the model and the signatures. The
@@ -310,16 +306,16 @@ class GenerativeModel(GraphModel):
                 `batching` and those of `endpoints`, are then refused.
             image_size: `(height, width)` to serve, for a model of any size.
             max_examples: Largest number of examples that a signature takes in one call.
-                A signature that draws several candidates for an example counts all of
-                them.
-            xla_twins: Whether to add signatures `<name>_xla`, which draw the same
+                A signature that computes several candidates for an example counts all
+                of them.
+            xla_twins: Whether to add signatures `<name>_xla`, which generate the same
                 images faster on a server that was started with
                 `--xla_cpu_compilation_enabled`, and fail on others.
             metadata: Dict to add to the metadata, such as training figures and a
                 license note.
-            batching: Whether signatures that draw images merge the requests of several
-                clients. The graph merges them after it has checked each, so a bad
-                request fails alone. `publish` sets this.
+            batching: Whether signatures that generate images merge the requests of
+                several clients. The graph merges them after it has checked each, so a
+                bad request fails alone. `publish` sets this.
             verbose: Whether to print the signatures.
             **kwargs: Options of `endpoints`, such as `method` and `num_candidates` of
                 autoregressive models; for other formats, arguments of
@@ -364,7 +360,7 @@ class GenerativeModel(GraphModel):
             _refuse(unknown, own + names, f"`export` of {type(self).__name__}")
 
     def _endpoint_options(self):
-        """Return the names of the options of `endpoints` of the model's own kind."""
+        """Return the names of the model-specific options of `endpoints`."""
         _, _, *taken = inspect.signature(self.endpoints).parameters.values()
         return [each.name for each in taken if each.kind is not each.VAR_KEYWORD]
 
@@ -431,9 +427,9 @@ class GenerativeModel(GraphModel):
     ) -> keras.callbacks.History:
         """Train as `keras.Model.fit` does, on images alone.
 
-        Images can have weights in the loss. Beside arrays, pass `sample_weight`. A data
+        Images can have weights in the loss. With arrays, pass `sample_weight`. A data
         set, a generator or a loader yields tuples `(x, images, weights)`: the inputs,
-        the images once more in place of targets, and a number for each image.
+        the images once more instead of targets, and a number for each image.
         `validation_data` of arrays is such a tuple too. `VAE` and `DRAW` take no
         weights, since these would not weigh all of their loss.
 
@@ -609,11 +605,11 @@ class GenerativeModel(GraphModel):
         return images_of(x, self)
 
     def _epoch_variables(self):
-        """Return what a running epoch has summed up."""
+        """Return the variables that hold sums over the running epoch."""
         return self.metrics_variables
 
     def _raster_models(self):
-        """Return the models that draw pixels in raster order: itself, or its parts."""
+        """Return the models that sample in raster order: itself, or its parts."""
         return [self]
 
     def _check_together(self, images, conditions, owner):

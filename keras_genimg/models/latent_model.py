@@ -107,7 +107,7 @@ class LatentModel(GenerativeModel):
         raise NotImplementedError
 
     def _images_from(self, params, seeds, sample_pixels=False):
-        """Return the likelihood's mean, or pixels drawn from it, for a graph."""
+        """Return the likelihood's mean, or pixels sampled from it, for a graph."""
         if not sample_pixels:
             return self.likelihood.mean(params)
         uniforms = seeded_uniforms(seeds, self.image_shape)
@@ -182,7 +182,7 @@ class LatentModel(GenerativeModel):
         batch_size: int = 64,
         verbose: Verbose = "auto",
     ) -> np.ndarray:
-        """Draw images from latent variables of the prior.
+        """Generate images from latent variables of the prior.
 
         Args:
             num_images: Number of images.
@@ -190,11 +190,11 @@ class LatentModel(GenerativeModel):
                 ones, or one integer per image. By default random, which
                 `keras.utils.set_random_seed` makes reproducible. An image depends only
                 on its own seed, up to rounding.
-            sample_pixels: Whether to draw pixels from the likelihood. Otherwise, the
+            sample_pixels: Whether to sample pixels from the likelihood. Otherwise, the
                 images are its means, as in the papers: real numbers in the range of
                 pixels.
             jit_compile: Whether to compile with XLA.
-            batch_size: Number of images to draw at once.
+            batch_size: Number of images to generate at once.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
                 "auto" for silence in the first two seconds, then a bar.
 
@@ -227,16 +227,14 @@ class LatentModel(GenerativeModel):
         """Return the evidence lower bound of each image's log-probability.
 
         Args:
-            images: Images in the likelihood's own range, as an array or a
-                `tf.data.Dataset` of batches.
+            images: See `log_prob`.
             num_samples: Samples of the latent variables per image. More samples reduce
                 the variance of the estimate; its mean stays the same.
             seed: Integer seed of the first image, with consecutive seeds for the next
                 ones. By default random.
             batch_size: Images per batch, for arrays. The last bits of the result may
                 depend on it.
-            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
-                "auto" for silence in the first two seconds, then a bar.
+            verbose: See `generate`.
 
         Returns:
             Nats, a NumPy float32 array of shape `(num_images,)`.
@@ -275,8 +273,7 @@ class LatentModel(GenerativeModel):
                 reproducible. The result for a seed does not depend on the batch size,
                 to the last bit.
             batch_size: Images per batch at most, for arrays.
-            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
-                "auto" for silence in the first two seconds, then a bar.
+            verbose: See `generate`.
 
         Returns:
             Nats, a NumPy float32 array of shape `(num_images,)`.
@@ -308,14 +305,12 @@ class LatentModel(GenerativeModel):
         """Return the negative bound of `log_prob` in bits per sub-pixel.
 
         Args:
-            images: Images in the likelihood's own range, as an array or a
-                `tf.data.Dataset` of batches.
+            images: See `log_prob`.
             num_samples: Samples of the latent variables per image, see `log_prob`.
             seed: Integer seed of the first image's samples; the next images have the
                 seeds that follow. By default a random one.
             batch_size: Images per batch, for arrays.
-            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
-                "auto" for silence in the first two seconds, then a bar.
+            verbose: See `generate`.
 
         Returns:
             NumPy float32 array of shape `(num_images,)`.
@@ -345,16 +340,14 @@ class LatentModel(GenerativeModel):
         """Sample latent variables of images, and return images decoded from them.
 
         Args:
-            images: Images in the likelihood's own range, as an array or a
-                `tf.data.Dataset` of batches.
+            images: See `log_prob`.
             seed: Integer seed of the first image, with consecutive seeds for the next
                 ones. By default random.
-            sample_pixels: Whether to draw pixels from the likelihood, instead of its
+            sample_pixels: Whether to sample pixels from the likelihood, instead of its
                 mean.
             batch_size: Images per batch, for arrays. The last bits of the result may
                 depend on it.
-            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
-                "auto" for silence in the first two seconds, then a bar.
+            verbose: See `generate`.
 
         Returns:
             NumPy array of the shape of `images`: float32 means of the likelihood, or

@@ -161,7 +161,8 @@ def upsampling_network(
     for index, strides in enumerate(steps):
         x = keras.layers.Conv2DTranspose(
             filters,
-            # At least the stride, so that no pixel is left out, and its neighbors.
+            # A kernel as large as the stride reaches every pixel once. Two more rows
+            # and columns let neighbors overlap.
             tuple(stride + 2 for stride in strides),
             strides,
             padding="same",
@@ -183,14 +184,14 @@ def _prime_factors(number):
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
 class EnlargingPixelRNN(PixelNetwork):
-    """PixelRNN that draws an image given a smaller one.
+    """PixelRNN that generates an image given a smaller one.
 
     A network of transposed convolutions makes a map of the large size from the small
     image. This map is an input of every layer.
 
     If the small image holds the top-left pixel of each cell of the large one, these
-    copied pixels are known: they are not drawn, their probability is 1, and they are
-    not in the loss. If it holds the means of the cells, all pixels are drawn.
+    copied pixels are known: they are not sampled, their probability is 1, and they are
+    not in the loss. If it holds the means of the cells, all pixels are sampled.
 
     Large images must have the copied pixels. Arrays are checked, and all that
     `log_prob` receives; a data set for `fit` is not. `MultiScalePixelRNN.at_scale`
@@ -322,10 +323,10 @@ class EnlargingPixelRNN(PixelNetwork):
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
 class MultiScalePixelRNN(AutoregressiveModel):
-    """Multi-Scale PixelRNN: draws a small image and enlarges it, scale by scale.
+    """Multi-Scale PixelRNN: generates a small image and enlarges it, scale by scale.
 
-    A PixelRNN draws the image of the smallest scale. At each larger scale, a
-    conditional one draws the pixels that the scale before does not have. The smaller
+    A PixelRNN generates the image of the smallest scale. At each larger scale, a
+    conditional one samples the pixels that the scale before does not have. The smaller
     image `s[k - 1]` is the top-left pixel of each cell of `s[k]`, so
 
         log p(x) = log p(s[1]) + sum over k > 1 of the sum over pixels i of s[k] that
@@ -333,17 +334,17 @@ class MultiScalePixelRNN(AutoregressiveModel):
 
     and the probabilities of all images sum to 1. The model is autoregressive in an
     order that is not raster order: scales from small to large, and in each one its new
-    pixels in raster order. `complete` draws in this order too: known pixels influence
+    pixels in raster order. `complete` samples in this order too: known pixels influence
     only those that come after them in it.
 
     With `subsampling="box"`, smaller images hold the rounded means of cells, and all
-    pixels of all scales are drawn. The sum of the log-probabilities of the scales is
-    then a lower bound of log p(x), since a drawn image need not have the means that it
-    was drawn from. `log_prob` and the metrics are this bound, and `complete` does not
-    work, since known pixels would not determine the smaller images.
+    pixels of all scales are sampled. The sum of the log-probabilities of the scales is
+    then a lower bound of log p(x), since a generated image need not have the means that
+    it was generated from. `log_prob` and the metrics are this bound, and `complete`
+    does not work, since known pixels would not determine the smaller images.
 
     `fit` on images of the full size trains all scales together, and reports the nats of
-    each scale beside the loss, which is their sum. Each of `scale_models` can also be
+    each scale, next to the loss, which is their sum. Each of `scale_models` can also be
     trained alone, on `at_scale`.
 
     Args:
@@ -374,7 +375,8 @@ class MultiScalePixelRNN(AutoregressiveModel):
             `PixelRNN`, then conditional ones, with the inputs `"images"` and
             `"small_images"`.
         check_causality: Whether to check the networks before they train, compute a
-            number or draw. True in new and loaded models; the value is not saved.
+            number or generate an image. True in new and loaded models; the value is
+            not saved.
         sampling_method: Sampler that is used unless a call names another,
             `"incremental"`.
 
@@ -463,7 +465,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
         self._samplers = Samplers(scheme, self._layer_version)
 
     def at_scale(self, images: ArrayLike, index: int) -> Any:
-        """Return what `scale_models[index]` is trained on.
+        """Return the inputs that `scale_models[index]` is trained on.
 
         Args:
             images: Images of the full size, `(num_images, height, width, colors)`.
@@ -495,7 +497,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
         batch_size: int = 64,
         verbose: Verbose = "auto",
     ) -> np.ndarray:
-        """Draw large images of given small ones.
+        """Generate large images of given small ones.
 
         Args:
             small_images: Images of any scale but the last, in the likelihood's own
@@ -506,9 +508,8 @@ class MultiScalePixelRNN(AutoregressiveModel):
                 likelier images.
             method: Sampler, see `generate`; affects the speed but not the images.
             jit_compile: Whether to compile with XLA.
-            batch_size: Number of images to draw at once.
-            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
-                "auto" for silence in the first two seconds, then a bar.
+            batch_size: Number of images to generate at once.
+            verbose: See `generate`.
 
         Returns:
             NumPy array of images of the full size. The small ones are their top-left
@@ -551,8 +552,8 @@ class MultiScalePixelRNN(AutoregressiveModel):
     ) -> dict[str, Endpoint]:
         """Return the functions that a server can call.
 
-        Those of other autoregressive models, and `enlarge`, which draws images of the
-        full size given those of the last scale but one. With box means, there is no
+        Those of other autoregressive models, and `enlarge`, which generates images of
+        the full size given those of the last scale but one. With box means, there is no
         `complete`.
 
         Args:

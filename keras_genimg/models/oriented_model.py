@@ -59,14 +59,14 @@ class OrientedModel(AutoregressiveModel):
 
     `complete` takes for each image the order `o` in which the fewest known pixels
     follow the first unknown one, of several the first in `orders`. Unknown pixels are
-    drawn in this order, each conditioned on the pixels before it. If no known pixel
+    sampled in this order, each conditioned on the pixels before it. If no known pixel
     follows an unknown one, the result is an exact sample of `p[o](unknown | known)`,
     the distribution of that order, not of the mixture. So it is if an upper or a lower
     part is known, and for square images also a left or a right part. Otherwise,
     `num_candidates` and the effective sample size are as in other models.
 
     `fit` trains each image of a batch in one order. Successive images of a batch have
-    successive orders, beginning with one that is drawn at random in each step, by the
+    successive orders, beginning with a random one in each step, by the
     model's seed and independent of the number of replicas. The loss is `-log p[o](x)`
     of these orders. `evaluate` and validation data report `-log p(x)` of the mixture,
     which is never above the mean over all orders.
@@ -94,7 +94,8 @@ class OrientedModel(AutoregressiveModel):
             an order as a condition, and turned images.
         orders: The orders as a tuple.
         check_causality: Whether to check the network before it trains, computes a
-            number or draws. True in new and loaded models; the value is not saved.
+            number or generates an image. True in new and loaded models; the value is
+            not saved.
 
     Input shape:
         Images in the likelihood's own range, `(batch, height, width, colors)`, or a
@@ -262,8 +263,7 @@ class OrientedModel(AutoregressiveModel):
                 default all.
             batch_size: Images per batch, for arrays. One order is computed after the
                 other.
-            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
-                "auto" for silence in the first two seconds, then a bar.
+            verbose: See `generate`.
 
         Returns:
             Nats, a NumPy float32 array of shape `(num_images,)`.
@@ -329,7 +329,7 @@ class OrientedModel(AutoregressiveModel):
 
 
 def _check_network(network, owner):
-    """Raise unless a network draws in raster order, and has a loss of images only."""
+    """Raise unless a network samples in raster order, and has a loss of images only."""
     is_model = isinstance(network, AutoregressiveModel)
     if not is_model or type(network._samplers.scheme) is not SamplingScheme:
         raise ValueError(

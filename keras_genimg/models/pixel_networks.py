@@ -40,7 +40,7 @@ class PixelNetwork(AutoregressiveModel):
         arguments: Dict of all arguments of the subclass's constructor, from
             `own_arguments`. They become attributes, and `get_config` returns them.
         network: Function of symbolic images that returns the parameters of the
-            likelihood. Its keyword arguments are `arguments`, but for `image_shape`,
+            likelihood. Its keyword arguments are `arguments`, without `image_shape`,
             `num_classes` and `condition_shape`, and the map `condition`, or None.
         condition: List of inputs besides the images, and the map for the layers that is
             made of them; by default as `num_classes` or `condition_shape` say.

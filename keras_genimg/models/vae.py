@@ -214,12 +214,10 @@ class VAE(LatentModel):
         """Return mean and standard deviation of the posterior of each image.
 
         Args:
-            images: Images in the likelihood's own range, as an array or a
-                `tf.data.Dataset` of batches.
+            images: See `log_prob`.
             batch_size: Images per batch, for arrays. The last bits of the result may
                 depend on it.
-            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
-                "auto" for silence in the first two seconds, then a bar.
+            verbose: See `generate`.
 
         Returns:
             Two NumPy float32 arrays of shape `(num_images, latent_dim)`.
@@ -248,8 +246,7 @@ class VAE(LatentModel):
         Args:
             latents: `(num_images, latent_dim)`.
             batch_size: Vectors per batch.
-            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
-                "auto" for silence in the first two seconds, then a bar.
+            verbose: See `generate`.
 
         Returns:
             NumPy float32 array of shape `(num_images, height, width, colors)`, the
@@ -297,8 +294,7 @@ class VAE(LatentModel):
         modes of equal weight. More samples do not help.
 
         Args:
-            images: Images in the likelihood's own range, as an array or a
-                `tf.data.Dataset` of batches.
+            images: See `log_prob`.
             num_samples: Samples per image in each of the two sets, L in the paper; at
                 least 20, to fit a covariance.
             num_leapfrog_steps: Steps of the integrator before each sample.
@@ -307,8 +303,7 @@ class VAE(LatentModel):
                 only for the same `batch_size`, since noise is drawn per batch.
             batch_size: Images per batch, for arrays. The last bits of the result may
                 depend on it.
-            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
-                "auto" for silence in the first two seconds, then a bar.
+            verbose: See `generate`.
 
         Returns:
             Nats, a NumPy float32 array of shape `(num_images,)`.

@@ -91,7 +91,7 @@ def make_head(
         symbolic parameters, float32, of `likelihood.params_shape` after the batch.
     """
     colors = likelihood.mask_colors(num_colors)
-    # Explicit names, since default names contain a process-wide counter.
+    # Names are explicit, since default names contain a process-wide counter.
     convolutions = [
         MaskedConv2D(filters, 1, "B", colors, name=f"head_{index}", dtype=dtype)
         for index in range(num_layers)
@@ -214,7 +214,7 @@ def pixel_stack(
                 f"`whole_rows` of pixel_stack needs images of a known width, which is "
                 f"the size of a kernel. Received: images of shape {images.shape}"
             )
-        # Wide enough that each pixel sees the row above from end to end.
+        # The kernel is so wide that each pixel sees the row above from end to end.
         size = (3, 2 * width - 1)
         first.append(MaskedConv2D(filters, size, "A", name="row_above", **masked))
     stack = [make_layer(name=f"layer_{index}", **masked) for index in range(depth)]

@@ -35,8 +35,8 @@ def normal_weights(stddev: float | None, weight_prior: int | None) -> dict[str, 
     """
     arguments = {}
     for prefix in ("kernel", "bias"):
-        # Separate objects, since an initializer that is used twice gives the same
-        # values.
+        # Both get objects of their own, since an initializer that is used twice gives
+        # the same values.
         if stddev is not None:
             normal = keras.initializers.RandomNormal(stddev=stddev)
             arguments[f"{prefix}_initializer"] = normal
@@ -73,7 +73,7 @@ def vae_encoder(
     """
     make = _maker(activation, weights, dtype)
     images = keras.Input(image_shape, name="images")
-    # An explicit name, since default names contain a process-wide counter.
+    # The name is explicit, since default names contain a process-wide counter.
     scale = 1 / likelihood.max_value
     x = layers.Rescaling(scale, name="scale", dtype="float32")(images)
     for stage, filters in enumerate(conv_filters, 1):

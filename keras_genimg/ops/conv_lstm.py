@@ -155,6 +155,8 @@ def _backward(gradients, kept, arguments, offsets, cell_size):
             axis=-1,
         )
         d_neighbors = tf.matmul(d_summed, kernel, transpose_b=True)
+        # The cell at an offset has read this one, so its gradient returns by the
+        # opposite offset.
         d_hidden = tf.add_n(
             [
                 _windows(part, [-offset], cell_size)[0]
@@ -178,6 +180,7 @@ def _backward(gradients, kept, arguments, offsets, cell_size):
         maximum_iterations=steps,
     )
     d_inputs = d_inputs.stack()
+    # The kernel's gradient is one product over all steps, instead of a sum in the loop.
     earlier = tf.concat([first_hidden[None], states[:-1]], axis=0)
     neighbors = shifted_lines(earlier, offsets, cell_size)
     if len(d_inputs.shape) == 4:

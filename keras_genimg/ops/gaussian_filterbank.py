@@ -83,7 +83,7 @@ def attention_geometry(raw, height, width, size, dtype="float32"):
         tf.exp(log_variance / 2),
         tf.exp(log_gamma),
     ]
-    # Not `tf.stack`: TensorFlow 2.21's graph optimizer loses the new axis of
+    # Do not use `tf.stack`: TensorFlow 2.21's graph optimizer loses the new axis of
     # `tf.stack(...)[:, 4, None]`.
     return tf.concat(attention, axis=-1)
 
@@ -144,8 +144,8 @@ def gaussian_filterbank(center, stride, sigma, size, length):
     # For a smaller sigma, float32 exponents would only be 0 or infinite.
     precision = 1 / tf.square(tf.maximum(sigma, 1e-6))[:, None, None]
     exponents = (pixels - nearest) * (pixels + nearest - 2 * mean) * (-precision / 2)
-    # Not `tf.nn.softmax`: on some CPUs it multiplies by an approximate reciprocal, and
-    # the weight of a narrow filter is 0.99999994.
+    # Do not use `tf.nn.softmax`: on some CPUs it multiplies by an approximate
+    # reciprocal, and the weight of a narrow filter is 0.99999994.
     weights = tf.exp(exponents)
     return weights / tf.reduce_sum(weights, axis=-1, keepdims=True)
 

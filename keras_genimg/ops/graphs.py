@@ -159,7 +159,7 @@ def shared_eager_traces(num_rows: int):
 
 
 def _spec(value, is_batched):
-    """Return what tells one trace from another, with a batch of any size."""
+    """Return a value that is equal for arguments that can share a trace."""
     if not tf.is_tensor(value):
         return value
     shape = [None, *value.shape[1:]] if is_batched else value.shape

@@ -36,9 +36,9 @@ def prepare_lstm(kernel, bias, fused):
     if num_inputs % 2:  # See `_even`.
         w = tf.concat([w[:num_inputs], tf.zeros_like(w[:1]), w[num_inputs:]], axis=0)
     b = reordered(bias)
-    # The cell does not read it. Constants of zeros would be equal in all layers. In
-    # TensorFlow 2.21, a stack of equal tensors in one branch of a condition breaks
-    # the graph.
+    # The cell does not read this tensor, so its values do not matter. A constant would
+    # be equal in all layers, and in TensorFlow 2.21, a stack of equal tensors in one
+    # branch of a condition breaks the graph.
     none = b[:units]
     return {
         **{"w": w, "b": b, "wci": none, "wcf": none, "wco": none},

@@ -13,7 +13,7 @@ NUM_FLIPS = 4
 
 
 def pixel_orders(size: Sequence[int], orders: Sequence[int]) -> np.ndarray:
-    """Return the pixels of an image in the order in which each order draws them.
+    """Return the pixels of an image in the order in which each order samples them.
 
     The bits of an order say what is done to the image, in this sequence: 1 mirrors each
     row, 2 turns the rows upside down, 4 transposes. So order 0 is raster order, 1 goes
@@ -69,6 +69,7 @@ def fewest_later_known(known: TensorLike, table: np.ndarray) -> tf.Tensor:
     in_orders = tf.gather(flat, table, axis=1)  # (batch, orders, pixels)
     begun = tf.cumsum(tf.cast(~in_orders, tf.int32), axis=2) > 0
     later = tf.reduce_sum(tf.cast(in_orders & begun, tf.int32), axis=2)
-    # All different, since TensorFlow does not say which of equal numbers it returns.
+    # Make all numbers different, since TensorFlow does not say which of equal ones
+    # `tf.argmin` returns.
     later = later * num_orders + tf.range(num_orders)
     return tf.argmin(later, axis=1, output_type=tf.int32)

@@ -31,7 +31,8 @@ def in_float32(model):
         composite layer.
     """
     kinds = {type(layer) for layer in all_layers(model)}
-    # Keras knows its own, of which a layer and an operation may share a name.
+    # Keras finds its own classes. They are left out here, since a layer and an
+    # operation of Keras may share a name.
     known = {x.__name__: x for x in kinds if x.__module__.partition(".")[0] != "keras"}
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-# Place and size that hold in this thread; each replica has a thread.
+# Each replica runs in a thread, so its place in the batch is kept by thread.
 _place = threading.local()
 
 

@@ -89,7 +89,8 @@ def reduced(images: Any, factors: Scale, subsampling: str) -> Any:
     shape = (-1, rows, factors[0], columns, factors[1], colors)
     cells = tf.reshape(tf.cast(images, tf.int32), shape)
     sums = tf.reduce_sum(cells, axis=(2, 4))
-    # In integers, since XLA and plain graphs round a mean of floats differently.
+    # Means are computed in integers, since XLA and plain graphs round a mean of floats
+    # differently.
     count = factors[0] * factors[1]
     means = tf.cast((2 * sums + count) // (2 * count), images.dtype)
     return means.numpy() if isinstance(images, np.ndarray) else means
@@ -113,8 +114,8 @@ def packed(parts: Sequence[TensorLike]) -> tf.Tensor:
     """Return maps of all scales as one map of width 1, from small to large.
 
     Args:
-        parts: Maps of shape `(batch, height, width, ...)`, of known sizes but for the
-            batch.
+        parts: Maps of shape `(batch, height, width, ...)`, whose sizes are known except
+            for the batch.
 
     Returns:
         A map of shape `(batch, all pixels, 1, ...)`.
@@ -157,7 +158,7 @@ def smallest_scales(scales: Sequence[Scale]) -> np.ndarray:
 
 
 def scale_order(scales: Sequence[Scale]) -> np.ndarray:
-    """Return the pixels of the last scale in the order in which they are drawn.
+    """Return the pixels of the last scale in the order in which they are sampled.
 
     Scales follow each other from small to large. Within one, the new pixels are in
     raster order.

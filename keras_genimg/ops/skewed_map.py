@@ -70,7 +70,7 @@ class SkewedMap(typing.NamedTuple):
         """Add the maps of the two directions, the second one shifted down by one row.
 
         The second map is mirrored back first. The shift keeps the sum causal: in the
-        second map, a pixel has seen the part of its row that is drawn later.
+        second map, a pixel has seen the part of its row that is sampled later.
 
         Args:
             segments: A tensor of shape `(steps, 2, rows, ...)` for each segment.
@@ -111,7 +111,8 @@ class SkewedMap(typing.NamedTuple):
     def positions(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the index of each pixel in the flattened segments, per direction."""
         size = self.height * self.width + 1
-        # Both directions count their pixels, and the padding, one after the other.
+        # Each direction has a number for each pixel and one for its padding. Those of
+        # the second direction follow those of the first.
         starts = tf.stack([0, size])[:, None]
         pixels = _flatten([starts + self.pixels(each) for each in self.segments])
         places = tf.scatter_nd(pixels[:, None], tf.range(tf.size(pixels)), [2 * size])
@@ -140,6 +141,8 @@ def _skew(flat_map, skewed, shift=0):
 
 @traced_once
 def _skew_gradient(d_segments, skewed):
+    # Each direction reads a pixel once, so its gradient is gathered from that place,
+    # instead of scattered and summed.
     left, right = skewed.positions()
     flat = _flatten(d_segments)
     return _padded(tf.gather(flat, left) + tf.gather(flat, right))
@@ -149,6 +152,7 @@ def _skew_gradient(d_segments, skewed):
 def _unskew(segments, skewed):
     left, right = skewed.positions()
     flat = _flatten(segments)
+    # Nothing is shifted into the first row, so it reads the zeros of the padding.
     first_row = tf.fill((skewed.width,), tf.shape(flat)[0])
     above = right[: (skewed.height - 1) * skewed.width]
     flat = _padded(flat)

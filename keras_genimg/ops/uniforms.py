@@ -1,4 +1,4 @@
-"""Random numbers for drawing images: uniform for pixels, normal for latents."""
+"""Random numbers of images: uniform for pixels, normal for latents."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ POSTERIOR = 2
 # number from 0 may be a stream without an index.
 CANDIDATES = -1  # Candidate k of a completion, from 1; candidate 0 uses `PIXELS`.
 CHOICE = -2  # Choice of the candidate to return; the only index is 0.
-ORDER = -3  # Order in which an oriented model draws; the only index is 0.
+ORDER = -3  # Order of an oriented model; the only index is 0.
 
 MAX_SEED = 2**62 - 1
 
@@ -25,7 +25,7 @@ _LOW_31_BITS = 0x7FFFFFFF
 def seeded_uniforms(
     seeds: TensorLike, shape: Sequence[int | tf.Tensor], stream: Stream = PIXELS
 ) -> tf.Tensor:
-    """Draw uniform numbers for each seed that depend on that seed alone.
+    """Return uniform numbers for each seed that depend on that seed alone.
 
     The numbers are made from integer random bits, which are the same with and without
     XLA; floating-point draws are not. This holds only for non-negative seeds, so each
@@ -68,7 +68,7 @@ def seeded_uniforms(
 def seeded_normals(
     seeds: TensorLike, shape: Sequence[int | tf.Tensor], stream: Stream = LATENTS
 ) -> tf.Tensor:
-    """Draw standard normal numbers for each seed that depend on that seed alone.
+    """Return standard normal numbers for each seed that depend on that seed alone.
 
     Args:
         seeds: Integers of shape `(batch,)`, from 0 to `MAX_SEED`.

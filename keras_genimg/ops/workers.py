@@ -26,7 +26,8 @@ def shared_seed(strategy: tf.distribute.Strategy) -> int:
 
     There are several, see `is_multi_worker`.
     """
-    # All draw, so that the state of `random` stays the same on all workers.
+    # Every worker draws a number, though only the chief's counts, so that the state of
+    # `random` stays the same on all of them.
     drawn = random.randrange(2**31)
     from_chief = drawn if is_chief(strategy) else 0
     replicas_here = len(strategy.extended.worker_devices)

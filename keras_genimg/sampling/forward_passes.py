@@ -16,9 +16,9 @@ def forward_pass(model, images, conditions=(), training=False):
 
 
 def ancestral_sampler(model: keras.Model, jit_compile: bool = False) -> PixelSampler:
-    """Return a function that draws images with one forward pass for each sub-pixel.
+    """Return a function that samples images with one forward pass for each sub-pixel.
 
-    If the likelihood couples the colors of a pixel, they are drawn together.
+    If the likelihood couples the colors of a pixel, they are sampled together.
 
     The model only has to be causal. Faster samplers must give the same images.
 
@@ -35,14 +35,14 @@ def ancestral_sampler(model: keras.Model, jit_compile: bool = False) -> PixelSam
 
 
 def fixed_point_sampler(model: keras.Model, jit_compile: bool = False) -> PixelSampler:
-    """Return a function that draws by forward passes until nothing changes.
+    """Return a function that samples by forward passes until nothing changes.
 
-    Each pass computes the parameters of all sub-pixels and draws all of them again from
-    the same noise. The first sub-pixel is correct after one pass, the second after at
-    most two, and so on. The fixed point is therefore exactly the image of the ancestral
-    sampler. It takes at most one pass more than there are sub-pixels (pixels, if the
-    likelihood couples their colors), and far fewer if pixels depend on each other only
-    weakly.
+    Each pass computes the parameters of all sub-pixels and samples all of them again
+    from the same noise. The first sub-pixel is correct after one pass, the second after
+    at most two, and so on. The fixed point is therefore exactly the image of the
+    ancestral sampler. It takes at most one pass more than there are sub-pixels (pixels,
+    if the likelihood couples their colors), and far fewer if pixels depend on each
+    other only weakly.
 
     Args:
         model: An `AutoregressiveModel`.
@@ -55,12 +55,12 @@ def fixed_point_sampler(model: keras.Model, jit_compile: bool = False) -> PixelS
 
 
 def _sampler(model, one_by_one):
-    """Return a function that draws all sub-pixels again in each forward pass.
+    """Return a function that samples all sub-pixels again in each forward pass.
 
     Args:
         model: An `AutoregressiveModel`.
-        one_by_one: Whether a pass keeps only one of the drawn sub-pixels, the next one.
-            Otherwise, it keeps all, and passes end when nothing changes.
+        one_by_one: Whether a pass keeps only one of the sampled sub-pixels, the next
+            one. Otherwise, it keeps all, and passes end when nothing changes.
     """
 
     def sample(uniforms, temperature, conditions, images=None, known=None):

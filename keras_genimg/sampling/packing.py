@@ -1,7 +1,8 @@
 """Many small tensors as few large ones.
 
-Drawing runs thousands of operations that take a microsecond each. Whatever a loop reads
-from outside, or takes apart in its body, therefore costs as much as its arithmetic.
+Sampling runs thousands of operations that take a microsecond each. Whatever a loop
+reads from outside, or takes apart in its body, therefore costs as much as its
+arithmetic.
 """
 
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ class Stacks:
     def __init__(self, structure, axis=0):
         self._structure = structure
         kinds: dict[Any, dict] = {}
+        # The keys are ids, so that a tensor that occurs twice is stacked once.
         for tensor in tensors_in(structure):
             kind = tuple(tensor.shape), tensor.dtype
             kinds.setdefault(kind, {})[id(tensor)] = tensor

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 class PixelSampler(Protocol):
-    """Function of random numbers that draws the pixels of a network."""
+    """Function of random numbers that samples the pixels of a network."""
 
     def __call__(
         self,

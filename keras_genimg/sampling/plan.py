@@ -1,4 +1,4 @@
-"""When each operation of a model is computed while an image is drawn."""
+"""When each operation of a model is computed while an image is sampled."""
 
 import dataclasses
 import functools
@@ -16,16 +16,16 @@ class Plan:
     Some do not depend on the image and are computed once, on whole maps; some depend on
     finished rows and are computed once per row; the others once per pixel, or once per
     color of a pixel. A plan has no weights and no sizes of images. It says nothing
-    about the order of the pixels either: every order draws by the same plan.
+    about the order of the pixels either: every order follows the same plan.
 
     Attributes:
         inputs: `Value`s of the model's inputs, the image first.
         output: `Value` of the likelihood's parameters.
         fixed_steps: The `Instruction`s that are computed once.
         steps: All others, in the order of computation.
-        couples_colors: Whether the colors of a pixel are drawn together.
+        couples_colors: Whether the colors of a pixel are sampled together.
         dtype: Type in which results of pixels are kept, float32 or float64.
-        observed: Further `Value`s that whoever draws wants to read at each pixel.
+        observed: Further `Value`s that the caller wants to read at each pixel.
     """
 
     inputs: tuple[Value, ...]
@@ -59,7 +59,7 @@ class Plan:
 
     @functools.cached_property
     def products(self):
-        """The instructions that take weights, but for causal layers."""
+        """The instructions that take weights, without those of causal layers."""
         return [step for step in self.steps if step.weights is not None]
 
     @functools.cached_property
@@ -96,7 +96,7 @@ class Plan:
 
     @functools.cached_property
     def known(self):
-        """The values that are known before a pixel is drawn, and read there."""
+        """The values that are known before a pixel is sampled, and read there."""
         read = [value for step in self.pixel_steps for value in step.inputs]
         read = dict.fromkeys((*read, self.output, *self.observed))
         return [value for value in read if value.level != Level.PIXEL]

@@ -176,7 +176,7 @@ def _along_last_axis(operation):
 
 def _channel_slice(key, rank):
     """Return the slice of the last axis that a key of `x[key]` takes, or None."""
-    # Loaded from a config, it is a list.
+    # The key is a list if the model was loaded from a config.
     key = tuple(key) if isinstance(key, list) else key
     if not isinstance(key, tuple) or not isinstance(key[-1], slice):
         return None
@@ -187,7 +187,7 @@ def _channel_slice(key, rank):
 
 def _has_axes(constant):
     """Return whether a constant has more axes than the channels'."""
-    if hasattr(constant, "spec"):  # It is a layer's output.
+    if hasattr(constant, "spec"):  # This is a layer's output, and no constant.
         return False
     if isinstance(constant, (list, tuple)):
         if any(hasattr(leaf, "spec") for leaf in tf.nest.flatten(constant)):

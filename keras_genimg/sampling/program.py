@@ -41,9 +41,12 @@ class Level(enum.IntEnum):
     causal layers that see only finished rows.
     """
 
-    FIXED = 0  # Nothing: independent of the image. Computed once.
-    ROWS = 1  # The rows above. Computed once per row, for all columns.
-    PIXEL = 2  # Pixels of the same row. Computed for each pixel.
+    # It depends on nothing of the image and is computed once.
+    FIXED = 0
+    # It depends on the rows above and is computed once per row, for all columns.
+    ROWS = 1
+    # It depends on pixels of the same row and is computed for each pixel.
+    PIXEL = 2
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -171,11 +174,12 @@ class Program:
             args, kwargs = tf.nest.map_structure(
                 lambda leaf: self._lift(leaf, 2 if broadcasts else 4), (args, kwargs)
             )
-        # In some layers, it is a positional argument of `call`.
+        # Some calls pass `training` by position.
         if _bound_arguments(operation, args, kwargs).get("training"):
             reason = "is called with training=True, which the sampler cannot repeat"
             error = refusal(operation, args, kwargs, reason)
-            error.depends_on_batch = True  # Batch statistics or noise do.
+            # Statistics of the batch or noise are what `training=True` adds.
+            error.depends_on_batch = True
             raise error
         if level == Level.FIXED:
             return self._instruction(operation, args, kwargs, specs, level)
@@ -355,7 +359,8 @@ def walk(model, values, call):
     Returns:
         The values of the outputs, in the structure of `model.output`.
     """
-    # A new one, since subclasses of `keras.Model` may add to the walk.
+    # A new function walks the graph, since a subclass of `keras.Model` may do more in
+    # its own walk.
     graph = keras.Function(list(model.inputs), list(model.outputs))
     outputs = run_graph(graph, values, call)
     is_sequence = isinstance(model, keras.Sequential)

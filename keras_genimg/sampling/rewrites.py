@@ -72,6 +72,7 @@ def _sum_of_products(step, steps):
     """Return a sum of products as one product, if nothing else reads these."""
     if not _is_sum(step):
         return step
+    # A product that another instruction reads, too, would be computed in any case.
     read = [value for each in steps for value in each.inputs]
     by_output = {
         each.outputs[0]: each
@@ -108,6 +109,8 @@ def _product_of_terms(step, before):
     The skip connections of residual blocks read sums of what the blocks add, which are
     products of fewer channels.
     """
+    # Go back through the graph, and replace each term that is a sum or a product by
+    # what that reads. `terms` is a dict to keep the order.
     terms, replaced = dict.fromkeys(step.inputs), []
     for maker in reversed(before):
         made = maker.outputs[0]
@@ -125,6 +128,7 @@ def _product_of_terms(step, before):
     def read(values, parts):
         for value, part in zip(values, parts, strict=True):
             others = kernels.get(value)
+            # `x @ V + x @ W` is `x @ (V + W)`.
             if others is not None:
                 part = Formula(tf.add, (part, others))
             kernels[value] = part
@@ -160,7 +164,7 @@ def _with_late_biases(steps, output):
     a ReLU, since `relu(x + b) = max(x, -b) + b`. The product that reads the result adds
     `b @ kernel` to its bias.
     """
-    # An entry is true if all that reads a value can do without its bias.
+    # An entry is True if all readers of a value can add its bias later.
     can_wait = {output: False}
     for step in reversed(steps):
         waits = isinstance(step.pixel, Linear)

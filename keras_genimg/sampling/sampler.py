@@ -35,33 +35,34 @@ def incremental_sampler(
     guess_every_second: tf.Tensor | bool = False,
     batches: BatchSizes = "any",
 ) -> PixelSampler:
-    """Return a function that draws images at about the cost of one forward pass.
+    """Return a function that samples images at about the cost of one forward pass.
 
     The model's graph becomes a `Plan` of what is computed once, per row and per pixel.
     Layers that implement `CausalLayer` are stepped, and pointwise layers are called on
     single pixels. The images are those of the ancestral sampler.
 
     An `Order` visits the pixels by this plan: `Pixels`, or a faster one for small
-    batches. If all layers have a `reach`, several rows are drawn at once, each some
+    batches. If all layers have a `reach`, several rows are sampled at once, each some
     columns behind the one above, see `Waves`. Otherwise, a single image of two-valued
-    pixels is drawn row by row, if all layers evaluate rows at once, see `Rows`.
+    pixels is sampled row by row, if all layers evaluate rows at once, see `Rows`.
 
     Args:
         model: An `AutoregressiveModel`.
         jit_compile: Whether the graph will be compiled with XLA. Otherwise, the program
             uses fused kernels, which XLA lacks.
         record: Function that each call is reported to, for a check of the sampler: the
-            model; the first two images; the parameters that they were drawn from, in
+            model; the first two images; the parameters that they were sampled from, in
             the shape of the model's output; and their conditions.
-        num_rows: Number of rows to draw, for a check; None for all. Later rows are
+        num_rows: Number of rows to sample, for a check; None for all. Later rows are
             zero.
         guess_every_second: Whether rows that may be guessed are guessed in turns: every
             second row until it settles, and no other. A check then compares both ways
-            to draw a row. By default, the batch size decides how often they are
+            to sample a row. By default, the batch size decides how often they are
             guessed.
         batches: The sizes that the graph will get: `"small"` ones, up to
-            `largest_small_batch`, are drawn in the model's faster order, if it has one.
-            For `"any"` size, the graph has both orders, and the batch size decides.
+            `largest_small_batch`, are sampled in the model's faster order, if it has
+            one. For `"any"` size, the graph has both orders, and the batch size
+            decides.
 
     Returns:
         A function of `uniforms` (batch, height, width, colors), a `temperature` that
@@ -96,7 +97,7 @@ def _values(model, template, conditions, jit_compile) -> PlanValues:
 
 
 def _choice_of_images(model, uniforms, temperature, images, known) -> Choice:
-    """Return the `Choice` that draws pixels, or takes those that are known."""
+    """Return the `Choice` that samples pixels, or takes those that are known."""
     likelihood: Likelihood = model.likelihood
     # The temperature gets one color. For gray images, the two tensors then have the
     # same shape, so `Stacks` keeps them in one stack.
@@ -137,7 +138,7 @@ def _visit(
     if isinstance(is_small, bool):  # The graph is for batches of one size.
         order = small if is_small else Pixels(values)
         return order.visit(choice, num_rows)
-    if isinstance(small, Rows):  # It draws larger batches pixel by pixel.
+    if isinstance(small, Rows):  # It samples larger batches pixel by pixel.
         return small.visit(choice, num_rows)
     # An order stacks weights when it is made, so both are made outside of the branches.
     large = Pixels(values)
@@ -164,7 +165,8 @@ def small_batch_order(
     reach, guesses_rows = _faster_ways(model, layers, values.height, values.width)
     if guesses_rows:
         return Rows(values, Pixels(values, in_pairs=False), guess_every_second)
-    # A wave passes on columns; with none it would pass on nothing.
+    # A wave hands columns of caches from one row to the next. Layers that look at no
+    # row above have none.
     if reach is not None and any(
         map(has_columns, tf.nest.flatten(values.initial_caches()))
     ):
@@ -173,7 +175,7 @@ def small_batch_order(
 
 
 def largest_small_batch(model: keras.Model, image_shape: Shape) -> int:
-    """Return the size up to which batches are drawn in a faster way; 0 for none.
+    """Return the size up to which batches are sampled in a faster way; 0 for none.
 
     Args:
         model: An `AutoregressiveModel`.
@@ -187,7 +189,7 @@ def largest_small_batch(model: keras.Model, image_shape: Shape) -> int:
 
 
 def _faster_ways(model, layers, height, width):
-    """Return how small batches are drawn, if images do not depend on it, without XLA.
+    """Return how small batches are sampled, if images do not depend on it, without XLA.
 
     Args:
         model: An `AutoregressiveModel`.
@@ -217,7 +219,7 @@ def teacher_forced_params(
     """Compute the parameters of given images with the incremental sampler.
 
     The sampler's program runs pixel by pixel with the same caches, but on given images
-    instead of drawn ones. If the program is correct, the parameters equal those of a
+    instead of sampled ones. If the program is correct, the parameters equal those of a
     forward pass, up to rounding.
 
     Args:
@@ -242,7 +244,7 @@ def teacher_forced_params(
 
 
 def given_pixel(params, here, pixel):
-    """Return some colors of a given pixel, instead of drawn ones."""
+    """Return some colors of a given pixel, instead of sampled ones."""
     return pixel[:, here]
 
 

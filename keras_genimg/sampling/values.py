@@ -22,7 +22,7 @@ from keras_genimg.types import Tensors
 
 
 class Place(NamedTuple):
-    """What is known of a pixel before it is drawn.
+    """What is known of a pixel before it is sampled.
 
     The tensors are `(batch, n)`. Those of all pixels of a row are `(width, batch, n)`.
 
@@ -38,7 +38,7 @@ class Place(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What is known of a row before its pixels are drawn.
+    """What is known of a row before its pixels are sampled.
 
     Attributes:
         values: Dict of `(width, batch, n)` tensors by `Value`, fixed or of finished
@@ -97,10 +97,10 @@ class PlanValues:
     Attributes:
         plan: The `Plan`.
         fused: Whether TensorFlow's fused kernels may be used, which XLA lacks.
-        height: Height of the images, an integer or a scalar tensor. So are the others.
-        width: Their width.
-        batch: Their number.
-        colors: Their number of colors.
+        height: Height of the images, an integer or a scalar tensor.
+        width: Width of the images, an integer or a scalar tensor.
+        batch: Size of the batch, an integer or a scalar tensor.
+        colors: Number of colors.
         weights: Dict of prepared weights by `Instruction`, of products and of causal
             layers.
         maps: Dict of fixed tensors by `Value`, `(height, width, batch, n)`.
@@ -131,6 +131,8 @@ class PlanValues:
         weights |= {step: step.operation.prepare(fused) for step in plan.causal_layers}
         given = dict(zip(plan.inputs[1:], conditions, strict=True))
         fixed, maps = on_maps(plan.fixed_steps, given), {}
+        # A loop visits one place of all images at a time, so rows and columns come
+        # before the batch.
         for value in plan.maps:
             tensor = merged(fixed[value], 3)
             tensor = tf.broadcast_to(tensor, (batch, height, width, tensor.shape[-1]))
@@ -237,7 +239,8 @@ class PlanValues:
         layers = self.plan.causal_layers
         weights = [self.weights[step] for step in layers]
         kinds = [type(step.operation) for step in layers]
-        # Layers of one class may share the work.
+        # A class may end the rows of all its layers at once, which takes fewer
+        # operations.
         for kind in dict.fromkeys(kinds):
             members = [number for number, other in enumerate(kinds) if other is kind]
             ended = kind.end_rows(
@@ -265,6 +268,8 @@ class PlanValues:
         """
         couples_colors = self.plan.couples_colors
         pixel, params, evaluated = tf.zeros((self.batch, self.colors)), [], None
+        # Green may depend on red, and blue on both, so the plan runs once per color,
+        # unless the likelihood samples all colors from one set of parameters.
         for color in range(1 if couples_colors else self.colors):
             evaluated = self._evaluate(pixel, place)
             params.append(evaluated.values[self.plan.output])
@@ -279,7 +284,8 @@ class PlanValues:
             else:
                 rest = tf.zeros_like(pixel[:, color + 1 :])
                 pixel = tf.concat([pixel[:, :color], sampled, rest], axis=-1)
-        # Run the readers of the pixel again, now with its last color.
+        # The caches need features of the whole pixel, so the layers that read the pixel
+        # run again with its last color.
         return Sampled(pixel, params, self._evaluate(pixel, place, earlier=evaluated))
 
     def sample_row(
@@ -287,7 +293,7 @@ class PlanValues:
     ) -> Sampled:
         """Sample all pixels of a row at once, as they are if the row is as given.
 
-        Only for models whose colors are drawn together, and whose layers all have a
+        Only for models whose colors are sampled together, and whose layers all have a
         `CausalLayer.step_row`.
 
         Args:
@@ -311,7 +317,7 @@ class PlanValues:
         """Run the plan on one pixel, or on all pixels of a row.
 
         Args:
-            pixel: `(batch, colors)`, with zeros for colors not drawn yet. Pixels of a
+            pixel: `(batch, colors)`, with zeros for colors not sampled yet. Pixels of a
                 row are `(width * batch, colors)`.
             place: The `Place` of the pixel or of the row.
             earlier: The `Evaluated` of a pixel that differs in its last color, or in
@@ -331,6 +337,8 @@ class PlanValues:
             values[value] = tf.reshape(tensor, (-1, *value.spec.shape[3:]))
         images = plan.inputs[0]
         values[images] = tf.cast(pixel, images.spec.dtype)
+        # Carries are in the order of the causal layers, which have no function of one
+        # pixel. `position` counts them.
         position = -1
         for step in plan.pixel_steps:
             position += step.pixel is None
@@ -346,6 +354,8 @@ class PlanValues:
                     (self.weights[step], *state),
                     *step_arguments(step.operation, args, kwargs),
                 )
+                # The output of such a layer hides the pixel, so it is still right. Only
+                # the state of the layer has changed.
                 if earlier is not None and hides_pixel(step):
                     continue
             outputs = tf.nest.flatten(outputs)

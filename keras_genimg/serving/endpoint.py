@@ -10,6 +10,9 @@ import tensorflow as tf
 
 from keras_genimg.ops.uniforms import MAX_SEED
 
+# The largest number of examples that `Endpoint.few_apart` computes one by one.
+MOST_APART = 3
+
 
 @dataclasses.dataclass(frozen=True)
 class Input:
@@ -147,8 +150,8 @@ class Endpoint:
         mergeable: Whether `concrete` may merge the requests of several clients. Images
             hide the rounding that depends on the number of examples; a log-probability
             shows it.
-        pairs_apart: Whether to compute two examples one after the other. True for
-            models that have a quicker way for single images, but not for two.
+        few_apart: Whether to compute two or three examples one after the other. True
+            for models that have a quicker way for single images, but not for two.
         warm_up: Whether to write warm-up requests for it.
         at_most: Largest value of an output, by name of output. `verify` fails above it.
     """
@@ -158,7 +161,7 @@ class Endpoint:
     jit_compile: bool = False
     num_candidates: int = 1
     mergeable: bool = False
-    pairs_apart: bool = False
+    few_apart: bool = False
     warm_up: bool = True
     at_most: dict[str, float] = dataclasses.field(default_factory=dict)
 
@@ -199,8 +202,8 @@ class Endpoint:
             name: tf.TensorSpec.from_spec(given.spec, name)
             for name, given in self.inputs.items()
         }
-        if self.pairs_apart:
-            function = _pairs_apart(function, specs)
+        if self.few_apart:
+            function = _few_apart(function, specs)
         if self.jit_compile:
             compiled = tf.function(function, jit_compile=True, autograph=False)
             function = _in_few_sizes(compiled, most_examples)
@@ -307,19 +310,20 @@ def with_png(endpoints):
     return {**endpoints, "sample": sample, "sample_png": png}
 
 
-def _pairs_apart(function, specs):
-    """Return `function` as one that computes two examples one after the other.
+def _few_apart(function, specs):
+    """Return `function` as one that computes two or three examples one by one.
 
-    All other numbers are computed together. A loop of one or two iterations holds the
-    graph once, while a branch for pairs would hold it twice.
+    Four and more are computed together. A loop of one to three iterations holds the
+    graph once, while a branch for few examples would hold it twice.
     """
     traced = tf.function(function, autograph=False).get_concrete_function(**specs)
     results = traced.structured_outputs
 
     def run(**inputs):
         count = tf.shape(next(iter(inputs.values())))[0]
-        num_parts = tf.where(count == 2, 2, 1)
-        size = count // num_parts
+        is_few = count <= MOST_APART
+        num_parts = tf.where(is_few, count, 1)
+        size = tf.where(is_few, 1, count)
 
         def compute(part, found):
             here = slice(part * size, (part + 1) * size)

@@ -267,7 +267,7 @@ def _boxes(kind, attention, size, shape, scale):
     except ValueError as error:
         raise ValueError(f"`{name}`, `{kind}_size`: {error}") from error
     height, width = (length * scale for length in shape[2:4])
-    # Not np.round: rounding half to even could make a box narrower than a pixel.
+    # Do not use np.round: rounding half to even could make a box narrower than a pixel.
     edges = np.floor(np.clip(edges * scale, 0, [width, height, width, height]) + 0.5)
     sides = edges[..., 2:] - edges[..., :2]
     thickest = np.minimum(sides.min(axis=-1) // 4, min(height, width) // 16)
@@ -296,7 +296,7 @@ def _indexed(panels, has_boxes):
             palette[red] = _RED
             panels = np.where(panels == red, np.uint8(red - 1 if red else 1), panels)
         return panels, palette, red
-    # One palette for all frames, so that colors do not flicker.
+    # All frames share one palette, so that colors do not flicker.
     red = _WHITE - 1
     picture = Image.fromarray(panels.reshape(1, -1, 3)).quantize(red)
     palette = np.full((256, 3), 255, "uint8")

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -24,7 +25,7 @@ from keras_genimg.likelihoods import (
 )
 from keras_genimg.models import PixelCNN
 from tests.commands.image_folders import write_images
-from tests.subprocesses import SOURCES
+from tests.subprocesses import SOURCES, run_python
 
 
 def read_json(path):
@@ -38,26 +39,63 @@ def train_here(run_example, tmp_path, monkeypatch):
     return lambda command: run_example(f"genimg-train {command}")
 
 
+DIGITS = "--preset VAE/digits --epochs 2 --test-samples 3 --output run"
+
+
+@pytest.fixture(scope="module")
+def digits_run(run_example, tmp_path_factory):
+    """Folder of a run on the digits, which nobody changes."""
+    folder = tmp_path_factory.mktemp("digits")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        run_example(f"genimg-train {DIGITS}")
+    return folder / "run"
+
+
 @pytest.mark.slow
-def test_a_preset_is_trained_and_goes_on(train_here):
-    command = "--preset VAE/digits --epochs 2 --test-samples 3 --output run"
-    train_here(command)
-    report = read_json("run/report.json")
-    assert report["preset"] == "VAE/digits" and report["images"] == 300
+def test_a_run_reports_what_it_was_trained_and_tested_on(digits_run):
+    report = read_json(digits_run / "report.json")
+    assert report["preset"] == "VAE/digits" and report["data_version"] == "digits"
+    assert report["train_split"] == "train[:1348]" and report["held_out_images"] == 149
+    assert report["images"] == report["test_images"] == 300
+
+
+@pytest.mark.slow
+def test_a_run_reports_its_likelihood(digits_run):
+    report = read_json(digits_run / "report.json")
     assert 0 < report["nats"] < 64 and 0 < report["nats_standard_error"] < 1
     assert report["elbo"] > report["nats"] and report["num_samples"] == 3
-    assert report["data_version"] == "digits" and report["held_out_images"] == 149
-    assert report["train_split"] == "train[:1348]" and report["test_images"] == 300
-    for name in ("config.json", "model.keras", "samples/epoch_0002.png"):
-        assert pathlib.Path("run", name).stat().st_size > 0
-    assert len(pathlib.Path("run/log.csv").read_text().splitlines()) == 3
 
-    output = train_here(command)
+
+@pytest.mark.slow
+def test_a_run_writes_its_model_samples_and_log(digits_run):
+    for name in ("config.json", "model.keras", "samples/epoch_0002.png"):
+        assert (digits_run / name).stat().st_size > 0
+    assert len((digits_run / "log.csv").read_text().splitlines()) == 3
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_not_trained_again(digits_run, train_here):
+    shutil.copytree(digits_run, "run")
+    output = train_here(DIGITS)
     assert "Resuming at epoch 3" in output and "Epoch 3/" not in output
-    assert read_json("run/report.json")["nats"] == report["nats"]
+    nats = read_json(digits_run / "report.json")["nats"]
+    assert read_json("run/report.json")["nats"] == nats
+
+
+@pytest.mark.slow
+def test_a_run_with_other_arguments_is_refused(digits_run, train_here):
+    shutil.copytree(digits_run, "run")
+    with pytest.raises(SystemExit, match="holds a run with epochs=2.*epochs=3"):
+        train_here("--preset VAE/digits --epochs 3 --output run")
+    assert read_json("run/config.json")["epochs"] == 2
+
+
+@pytest.mark.slow
+def test_a_run_continues_another_with_other_settings(digits_run, train_here):
     train_here(
         "--preset VAE/digits --epochs 1 --samples 0 --learning-rate 0.002 "
-        "--set weight_stddev=0.02 --start-from run --output on"
+        f"--set weight_stddev=0.02 --start-from {digits_run} --output on"
     )
     config = read_json("on/config.json")
     assert config["learning_rate"] == 0.002 and config["set"] == {"weight_stddev": 0.02}
@@ -65,19 +103,25 @@ def test_a_preset_is_trained_and_goes_on(train_here):
     assert model.get_config()["weight_stddev"] == 0.02
     rate = model.optimizer.get_config()["learning_rate"]["config"]
     assert np.isclose(rate["initial_learning_rate"], 0.002)
-    assert read_json("on/report.json")["nats"] < report["nats"]
-    for preset, start, text in (
-        ("VAE/mnist_50", "on", "has other weights than mnist_50"),
-        ("VAE/digits", "weights", "--start-from weights cannot be loaded"),
-    ):
-        with pytest.raises(SystemExit, match=text):
-            options = f"--preset {preset} --data digits --start-from {start}"
-            train_here(f"{options} --output no")
-    assert not pathlib.Path("no").exists()
+    before = read_json(digits_run / "report.json")["nats"]
+    assert read_json("on/report.json")["nats"] < before
 
-    with pytest.raises(SystemExit, match="holds a run with epochs=2.*epochs=3"):
-        train_here("--preset VAE/digits --epochs 3 --output run")
-    assert read_json("run/config.json")["epochs"] == 2
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "preset, start, text",
+    [
+        ("VAE/mnist_50", None, "has other weights than mnist_50"),
+        ("VAE/digits", "weights", "--start-from weights cannot be loaded"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(
+    preset, start, text, digits_run, train_here
+):
+    options = f"--preset {preset} --data digits --start-from {start or digits_run}"
+    with pytest.raises(SystemExit, match=text):
+        train_here(f"{options} --output no")
+    assert not pathlib.Path("no").exists()
 
 
 @pytest.mark.slow
@@ -126,23 +170,51 @@ def test_ctrl_c_says_how_to_continue(tmp_path):
     assert (tmp_path / "errors").read_text() == told
 
 
+class ColorRun(NamedTuple):
+    """A run on a folder of color images."""
+
+    folder: pathlib.Path  # It holds `images`, and the run as `run`.
+    printed: str
+
+
+@pytest.fixture(scope="module")
+def color_run(run_example, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("colors")
+    write_images(folder / "images", 20, size=(9, 10), colors=3)
+    Image.new("RGB", (70, 40), (1, 2, 3)).save(folder / "images" / "other.png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        printed = run_example(
+            "genimg-train --data ./images --epochs 1 --samples 0 --output run "
+            "--set units=4 --set num_blocks=1"
+        )
+    return ColorRun(folder, printed)
+
+
 @pytest.mark.slow
-def test_a_color_folder_alone_keeps_all_levels(train_here, tmp_path):
-    folder = write_images(tmp_path / "images", 20, size=(9, 10), colors=3)
-    Image.new("RGB", (70, 40), (1, 2, 3)).save(folder / "other.png")
-    printed = train_here(
-        "--data ./images --epochs 1 --samples 0 --output run --set units=4 "
-        "--set num_blocks=1"
-    )
-    assert printed.startswith("[1/4] Starting TensorFlow")
-    assert "Images: 21 of images, 32x32, color, resized, all 256 levels" in printed
-    assert "Model: PixelCNN/photo_patches, DiscretizedLogisticMixture(" in printed
-    assert "Training: 1 epochs" in printed and "ounded" not in printed
-    assert "genimg-serve --base-dir served" in printed
-    assert "What to try next: train twice as long with --epochs 2" in printed
-    assert pathlib.Path("run/best.weights.h5").exists()
-    assert "Mixture(num_values=256" in read_json("run/report.json")["likelihood"]
-    with Image.open(folder / "other.png") as original:
+def test_a_color_folder_alone_keeps_all_levels(color_run):
+    images = "Images: 21 of images, 32x32, color, resized, all 256 levels"
+    assert images in color_run.printed and "ounded" not in color_run.printed
+    report = read_json(color_run.folder / "run" / "report.json")
+    assert "Mixture(num_values=256" in report["likelihood"]
+
+
+@pytest.mark.slow
+def test_a_run_prints_its_steps_and_what_to_do_next(color_run):
+    assert color_run.printed.startswith("[1/4] Starting TensorFlow")
+    for text in (
+        "Model: PixelCNN/photo_patches, DiscretizedLogisticMixture(",
+        "Training: 1 epochs",
+        "genimg-serve --base-dir served",
+        "What to try next: train twice as long with --epochs 2",
+    ):
+        assert text in color_run.printed
+
+
+@pytest.mark.slow
+def test_a_run_keeps_its_best_weights_and_leaves_the_images(color_run):
+    assert (color_run.folder / "run" / "best.weights.h5").exists()
+    with Image.open(color_run.folder / "images" / "other.png") as original:
         assert original.size == (70, 40)
 
 
@@ -217,7 +289,7 @@ def test_a_picture_of_samples_has_a_row_for_each_class():
     assert columns == 1 and labels.tolist() == [0, 1, 2]
 
 
-def test_pixels_decide_their_likelihood_and_size(tmp_path):
+def test_pixels_decide_their_likelihood():
     likelihood = training_images.fitting_likelihood
     digits = as_array(load("digits", "test"))
     black_and_white = np.where(digits > 99, 255, 0).astype("uint8")
@@ -227,23 +299,30 @@ def test_pixels_decide_their_likelihood_and_size(tmp_path):
     colors = black_and_white.repeat(3, axis=-1)
     assert likelihood(colors) == DiscretizedLogisticMixture(256)
 
-    size = training_images.fitting_size
+
+def test_small_images_keep_their_size(tmp_path):
+    """Hidden and broken files do not count."""
     folder = write_images(tmp_path / "small", 3, (8, 30))
     write_images(folder / ".thumbnails", 1, (4, 15))  # Hidden, which `load` leaves out.
     broken = bytearray((folder / "000.png").read_bytes())
     broken[33:37] = (10).to_bytes(4, "big")  # The pixels end after ten bytes,
     broken[59:63] = bytes(4)  # and what follows has no name.
     (folder / "broken.png").write_bytes(broken)
-    assert size(folder) is None
+    assert training_images.fitting_size(folder) is None
+
+
+def test_large_images_are_scaled_with_their_proportions(tmp_path):
     folder = write_images(tmp_path / "large", 3, (40, 80))
-    assert size(folder) == (16, 32)
+    assert training_images.fitting_size(folder) == (16, 32)
     write_images(folder / "other", 1, (40, 81))
-    assert size(folder) == (32, 32)
+    assert training_images.fitting_size(folder) == (32, 32)
+
+
+def test_an_image_lies_as_its_camera_says(tmp_path):
     exif = Image.Exif()
     exif[training_images.ORIENTATION] = 6  # The top row was the right side.
-    (tmp_path / "turned").mkdir()
-    Image.new("L", (80, 40)).save(tmp_path / "turned" / "a.png", exif=exif)
-    assert size(tmp_path / "turned") == (32, 16)
+    Image.new("L", (80, 40)).save(tmp_path / "turned.png", exif=exif)
+    assert training_images.fitting_size(tmp_path) == (32, 16)
 
 
 @pytest.mark.parametrize(
@@ -270,15 +349,16 @@ def test_what_to_try_next(bits, text):
 
 @pytest.mark.parametrize("rate, ends_worse", [(0.003, False), (0.5, True)])
 @pytest.mark.slow
-def test_the_start_is_epoch_0_and_kept_if_it_is_best(rate, ends_worse, train_here):
+def test_the_start_is_epoch_0_and_kept_if_it_is_best(
+    rate, ends_worse, digits_run, train_here
+):
     """Also by a model whose loss has noise; a killed run has the same noise again."""
-    train_here("--preset VAE/digits --epochs 2 --samples 0 --output run")
-    command = "--preset VAE/digits --epochs 1 --samples 0 --start-from run --output"
-    printed = train_here(f"{command} on --learning-rate {rate}")
+    command = f"--preset VAE/digits --epochs 1 --samples 0 --start-from {digits_run}"
+    printed = train_here(f"{command} --output on --learning-rate {rate}")
     score = read_json("on/start.json")["val_loss"]
     assert f"Epoch 0/1, before training - val_loss: {score:.4f}" in printed
     model = keras.models.load_model("on/model.keras")
-    started = keras.models.load_model("run/model.keras").get_weights()
+    started = keras.models.load_model(digits_run / "model.keras").get_weights()
     kept = "the start, best for held-out images"
     if ends_worse:
         assert f"Kept: the weights of {kept}." in printed
@@ -290,7 +370,7 @@ def test_the_start_is_epoch_0_and_kept_if_it_is_best(rate, ends_worse, train_her
     pathlib.Path("killed").mkdir()
     for name in ("start.json", "best.weights.h5"):
         shutil.copy(f"on/{name}", "killed")
-    printed = train_here(f"{command} killed --learning-rate {rate}")
+    printed = train_here(f"{command} --output killed --learning-rate {rate}")
     assert "Epoch 0/" not in printed
     logs = (pathlib.Path(each, "log.csv").read_text() for each in ("on", "killed"))
     assert len(set(logs)) == 1
@@ -334,11 +414,12 @@ def test_rounding_is_announced():
     assert not notice([black_and_white], Bernoulli())
 
 
-def test_presets_are_listed_and_the_help_names_the_command(run_example, capsys):
+def test_presets_are_listed(run_example):
     printed = run_example("genimg-train", "--list")
     assert "PixelRNN/mnist_diagonal_7x16 (weights)" in printed
     assert "DRAW/svhn " in printed.replace("\n", " ")
-    with pytest.raises(SystemExit):
-        run_example("genimg-train", "--help")
-    printed = capsys.readouterr().out
+
+
+def test_the_help_names_the_command():
+    printed = run_python("-m", "genimg_export.train", "--help")
     assert "usage: genimg-train" in printed and "train.py" not in printed

@@ -1,47 +1,89 @@
+from typing import NamedTuple
+
 import keras
 import numpy as np
 import pytest
 
-from tests.conformance.registry import LAYERS
+from tests.conformance.registry import LAYERS, LayerCase
 from tests.seldom import weekly_but
 
-CASES = pytest.mark.parametrize("case", LAYERS.values(), ids=LAYERS)
+POLICIES = ["float32", "mixed_bfloat16", "mixed_float16"]
+
+
+class Called(NamedTuple):
+    """Layers of one kind with the same weights, and what they return."""
+
+    case: LayerCase
+    policy: str
+    full: keras.Layer  # In float32; the others have the policy.
+    layer: keras.Layer  # Built by a call.
+    built: keras.Layer  # Built by `build`, for the same shapes.
+    expected: list  # Outputs of `full`.
+    outputs: list  # Outputs of `layer`.
+    symbols: list  # Outputs of `layer` for symbolic inputs.
+
+
+def listed(outputs):
+    return list(outputs) if isinstance(outputs, tuple) else [outputs]
+
+
+@pytest.fixture(scope="module", params=POLICIES)
+def policy(request):
+    return request.param
+
+
+@pytest.fixture(scope="module", params=LAYERS)
+def called(policy, request):
+    case = LAYERS[request.param]
+    keras.utils.set_random_seed(0)  # Steep weights could make large errors.
+    example = case.example().values()
+    full, layer, built = case.make(), *(case.make(dtype=policy) for _ in range(2))
+    expected = listed(full(*example))
+    symbols = listed(layer(*case.symbolic()))
+    layer.set_weights(full.get_weights())
+    built.build(*((None, *shape) for shape in case.inputs.values()))
+    outputs = listed(layer(*example))
+    return Called(case, policy, full, layer, built, expected, outputs, symbols)
 
 
 def weights_of(layer):
     return [(weight.shape, weight.path.split("/", 1)[1]) for weight in layer.weights]
 
 
-@CASES
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
-def test_symbols_and_built_layers_equal_eager_ones_in_all_precisions(case, policy):
-    keras.utils.set_random_seed(0)  # Steep weights could make large errors.
-    example = case.example().values()
-    full, layer = case.make(), case.make(dtype=policy)
-    expected = keras.tree.flatten(full(*example))
-    symbols = keras.tree.flatten(layer(*case.symbolic()))
-    layer.set_weights(full.get_weights())
-    outputs = layer(*example)
-    built = case.make(dtype=policy)
-    built.build(*((None, *shape) for shape in case.inputs.values()))
-    assert weights_of(built) == weights_of(layer) == weights_of(full)
-    assert all(weight.dtype == "float32" for weight in built.weights)
-    shapes = built.compute_output_shape(
-        *((4, *shape) for shape in case.inputs.values())
-    )
-    if not isinstance(outputs, tuple):
-        outputs, shapes = (outputs,), (shapes,)
-    compute = keras.dtype_policies.get(policy).compute_dtype
-    first_known = 3 if case.any_size else 1
-    dtypes = [case.dtype or compute] + ["float32"] * (len(outputs) - 1)
-    assert [output.dtype for output in outputs] == dtypes
-    assert [symbol.dtype for symbol in symbols] == dtypes
-    every = zip(outputs, symbols, shapes, expected, strict=True)
-    for output, symbol, shape, full_output in every:
+def test_weights_do_not_depend_on_how_a_layer_is_built(called):
+    assert weights_of(called.built) == weights_of(called.layer)
+    assert weights_of(called.built) == weights_of(called.full)
+
+
+def test_weights_are_float32(called):
+    assert all(weight.dtype == "float32" for weight in called.built.weights)
+
+
+def test_computed_shapes_are_those_of_the_outputs(called):
+    given = ((4, *shape) for shape in called.case.inputs.values())
+    shapes = called.built.compute_output_shape(*given)
+    shapes = shapes if isinstance(shapes[0], tuple) else [shapes]
+    assert list(shapes) == [tuple(output.shape) for output in called.outputs]
+
+
+def test_symbols_know_the_sizes_that_the_inputs_have(called):
+    first_known = 3 if called.case.any_size else 1
+    for symbol, output in zip(called.symbols, called.outputs, strict=True):
         assert len(symbol.shape) == len(output.shape)
         assert symbol.shape[first_known:] == output.shape[first_known:]
-        assert tuple(shape) == tuple(output.shape)
-        error = np.asarray(output, "float32") - np.asarray(full_output)
+
+
+def test_outputs_and_symbols_have_the_dtypes_of_the_policy(called):
+    compute = keras.dtype_policies.get(called.policy).compute_dtype
+    dtypes = [called.case.dtype or compute]
+    dtypes += ["float32"] * (len(called.outputs) - 1)
+    assert [output.dtype for output in called.outputs] == dtypes
+    assert [symbol.dtype for symbol in called.symbols] == dtypes
+
+
+def test_outputs_are_close_to_those_in_float32(called):
+    for output, expected in zip(called.outputs, called.expected, strict=True):
+        error = np.asarray(output, "float32") - np.asarray(expected)
         assert np.abs(error).max() < 0.1
 
 

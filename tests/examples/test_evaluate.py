@@ -5,7 +5,6 @@ import re
 
 import numpy as np
 import pytest
-import tensorflow_datasets as tfds
 
 from keras_genimg.commands.training_images import (
     data_facts,
@@ -17,72 +16,6 @@ from keras_genimg.likelihoods import Bernoulli
 from keras_genimg.models import VAE, PixelRNN
 from keras_genimg.presets import weights as preset_weights
 from tests.datasets.written_sets import write_set
-
-
-@pytest.mark.slow
-def test_a_run_gets_a_card_that_its_weights_reproduce(
-    run_example, tmp_path, monkeypatch
-):
-    """On images of the form of MNIST."""
-    data_dir, run, weights = (tmp_path / name for name in ("data", "run", "weights"))
-    weights.mkdir()
-    monkeypatch.setenv("TFDS_DATA_DIR", str(data_dir))
-    monkeypatch.setattr(preset_weights, "FOLDER", weights)
-    images = np.random.default_rng(0).integers(0, 256, (12, 28, 28, 1), np.uint8)
-    options = {"labels": [0] * 12, "splits": ("train", "test")}
-    for name in ("fashion_mnist", "mnist"):
-        version = pathlib.Path(tfds.builder(name, data_dir=data_dir).data_dir).name
-        write_set(data_dir, name, images, images.shape[1:], version=version, **options)
-    command = "genimg-train --preset VAE/mnist --epochs 1 --samples 0"
-    run_example(command, "--output", run)
-
-    printed = run_example("evaluate.py --samples 3", run, "--card", weights)
-    card = preset_weights.read_card("VAE", "mnist")
-    assert card["images"] == 12 and card["num_samples"] == 3
-    assert card["data_version"] == f"mnist/{version}"
-    assert card["elbo"] > card["nats"] > 0 and f'"nats": {card["nats"]}' in printed
-    assert len(card["curve"]) == 2 and card["started_from"] is None
-    assert "--preset VAE/mnist --epochs 1" in card["command"]
-    assert card["held_out"] == "the last 1 training images"
-    assert card["training_images"] == "binarized again in each epoch"
-    assert card["test_images"] == "binarized once, with seed 777"
-    assert card["seed"] == 0 and card["weights_of"].startswith(("epoch 1", "the end"))
-    assert card["optimizer"]["name"] == "Adam"
-    rate = card["optimizer"]["learning_rate"]
-    assert rate["schedule"] == "CosineDecay"
-    np.testing.assert_allclose(rate["initial_learning_rate"], 1e-3)
-
-    printed = run_example("evaluate.py VAE/mnist --samples 3")
-    assert printed.count(f'"nats": {card["nats"]}') == 2  # Measured, and of the card.
-
-    second, third = tmp_path / "second", tmp_path / "third"
-    other = "--data fashion_mnist --image-size 28"
-    run_example(f"{command} {other} --start-from weights --output", second)
-    changed = "--held-out 0 --mixed-precision bfloat16 --learning-rate 0.002"
-    changed += " --random-flip"
-    run_example(f"{command} {changed} --output", third, "--start-from", second)
-    run_example("evaluate.py --samples 3", third, "--card", weights)
-    last = preset_weights.read_card("VAE", "mnist")
-    assert "--held-out 0 --mixed-precision bfloat16" in last["command"]
-    assert f"--learning-rate 0.002 --start-from {second}" in last["command"]
-    assert "--preset VAE/mnist --random-flip --epochs 1" in last["command"]
-    assert "epoch, half of them mirrored, drawn again" in last["training_images"]
-    assert last["held_out"] == "none"
-    begun = last["started_from"]
-    other = "--preset VAE/mnist --data fashion_mnist --image-size 28 --epochs 1"
-    assert other in begun["command"] and begun["started_from"] == card
-    assert begun["command"].endswith(f"--start-from weights --output {second}")
-    assert begun["curve"] == (second / "log.csv").read_text().splitlines()
-
-    config = json.loads((run / "config.json").read_text())
-    for change, text in (
-        ({"start_from": str(tmp_path / "gone")}, "describes the run before.*gone"),
-        ({"set": {"num_glimpses": 16}}, "as it is.*changed.*num_glimpses"),
-        ({"data": {"name": "fashion_mnist"}}, "images of its preset.*fashion_mnist"),
-    ):
-        (run / "config.json").write_text(json.dumps({**config, **change}))
-        with pytest.raises(SystemExit, match=text):
-            run_example("evaluate.py --card", weights, run)
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 import re
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -63,26 +64,58 @@ def test_a_prior_with_an_odd_number_of_filters():
     assert model.image_shape == (3, 2, 1)
 
 
+class Line(NamedTuple):
+    """A printed line of a model that generated images."""
+
+    name: str
+    nats: float
+    shape: str
+    smallest: int
+    largest: int
+
+
+@pytest.fixture(scope="module")
+def printed(run_example):
+    return run_example("moving.py --images 3 --pixels 2 --filters 4 --size 4")
+
+
+@pytest.fixture
+def lines(printed):
+    pattern = r"^(.+): (\S+) nats .* drew 3 images of shape (\(.*\)), .* (\d+) to (\d+)"
+    found = re.findall(pattern, printed, re.M)
+    return [Line(a, float(b), c, int(d), int(e)) for a, b, c, d, e in found]
+
+
 @pytest.mark.slow
-def test_models_and_table(run_example):
-    printed = run_example("moving.py --images 3 --pixels 2 --filters 4 --size 4")
-
-    drew = r"^(.+): ([\d.]+) nats .* drew 3 images of shape (\(.*\)), .* (\d+) to (\d+)"
-    found = re.findall(drew, printed, re.M)
-    shapes = ["(28, 28, 1)", "(7, 7, 1)", "(4, 4, 3)", "(4, 4, 3)"]
-    largest = [1, 63, 255, 255]
+def test_every_model_generates_images_of_its_shape(lines):
     names = [*(f"Moving from {name}" for name in NAMES), "tfd.PixelCNN itself"]
-    assert [line[0] for line in found] == names
-    assert [line[2] for line in found] == shapes
-    for (_, nats, _, low, high), most in zip(found, largest, strict=True):
-        assert np.isfinite(float(nats))
-        assert 0 <= int(low) < int(high) <= most
-    # An untrained network knows nothing.
-    assert abs(float(found[0][1]) - 784 * np.log(2)) < 60
-    assert abs(float(found[1][1]) - 49 * np.log(64)) < 10
+    shapes = ["(28, 28, 1)", "(7, 7, 1)", "(4, 4, 3)", "(4, 4, 3)"]
+    assert [line.name for line in lines] == names
+    assert [line.shape for line in lines] == shapes
 
+
+@pytest.mark.slow
+def test_pixels_are_in_the_range_of_their_model(lines):
+    for line, most in zip(lines, [1, 63, 255, 255], strict=True):
+        assert 0 <= line.smallest < line.largest <= most
+
+
+@pytest.mark.slow
+def test_an_untrained_network_knows_nothing(lines):
+    binary, codes, *others = lines
+    assert abs(binary.nats - 784 * np.log(2)) < 60
+    assert abs(codes.nats - 49 * np.log(64)) < 10
+    assert np.isfinite([line.nats for line in others]).all()
+
+
+@pytest.mark.slow
+def test_tfd_pixel_cnn_sees_later_pixels_before_its_first_step(printed):
     assert "later pixels. Before its first step: yes" in printed
     assert "later pixels. After it: no" in printed
+
+
+@pytest.mark.slow
+def test_the_table_has_a_row_for_each_way_to_generate(printed):
     rows = re.findall(r"^\| (.+?) \| [\d,]+ \| ([\d.]+) s \| .* \|$", printed, re.M)
     assert [name for name, _ in rows] == [*NAMES, NAMES[-1]]
     assert all(float(seconds) > 0 for _, seconds in rows)

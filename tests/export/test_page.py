@@ -80,32 +80,52 @@ def test_a_late_answer_of_the_model_before_changes_nothing(browser, server, draw
             check_shown(page, "drawn", drawn("vae", [5, 6, 7]))
 
 
-@pytest.mark.parametrize("proxy", [False, True])
-def test_draws_by_seed_and_loads_nothing_from_elsewhere(
-    proxy, browser, server, base_dir, drawn, tmp_path
-):
+@pytest.fixture(scope="module", params=["server", "proxy"])
+def shown(request, browser, server, base_dir, tmp_path_factory):
+    """Address and page of a server, or of a proxy before it, with three images."""
     found = contextlib.nullcontext(server.address)
-    if proxy:
-        found = running_nginx(tmp_path, server.address, base_dir)
+    if request.param == "proxy":
+        directory = tmp_path_factory.mktemp("proxy")
+        found = running_nginx(directory, server.address, base_dir)
     with found as address, opened(browser, address) as page:
         draw(page, "Drew 3 images", seed=5, count=3)
-        check_shown(page, "drawn", drawn("vae", [5, 6, 7]))
-        captions = page.locator("#drawn figcaption").all_inner_texts()
-        assert captions == ["seed 5", "seed 6", "seed 7"]
-        assert not page.locator("#complete").is_visible()
-        assert not page.locator("#temperature").is_visible()
-        names = page.get_by_label("Model").locator("option").all_inner_texts()
-        assert set(names) == {path.name for path in base_dir.iterdir()}
+        yield address, page
 
-        policy = requests.get(address, timeout=60).headers["Content-Security-Policy"]
-        assert "default-src 'none'" in policy and "script-src 'self'" in policy
-        assert "unsafe" not in policy and "http" not in policy
-        sources = page.evaluate(
-            "performance.getEntriesByType('resource').map(entry => entry.name)"
-        )
-        assert len(sources) > 5
-        assert page.evaluate("document.styleSheets[0].cssRules.length > 9")
-        assert all(source.startswith((address, "data:")) for source in sources)
+
+def test_draws_by_seed(shown, drawn):
+    _, page = shown
+    check_shown(page, "drawn", drawn("vae", [5, 6, 7]))
+    captions = page.locator("#drawn figcaption").all_inner_texts()
+    assert captions == ["seed 5", "seed 6", "seed 7"]
+
+
+def test_shows_no_fields_that_a_model_does_not_take(shown):
+    _, page = shown
+    assert not page.locator("#complete").is_visible()
+    assert not page.locator("#temperature").is_visible()
+
+
+def test_lists_all_models(shown, base_dir):
+    _, page = shown
+    names = page.get_by_label("Model").locator("option").all_inner_texts()
+    assert set(names) == {path.name for path in base_dir.iterdir()}
+
+
+def test_the_policy_allows_nothing_from_elsewhere(shown):
+    address, _ = shown
+    policy = requests.get(address, timeout=60).headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "script-src 'self'" in policy
+    assert "unsafe" not in policy and "http" not in policy
+
+
+def test_loads_nothing_from_elsewhere(shown):
+    address, page = shown
+    sources = page.evaluate(
+        "performance.getEntriesByType('resource').map(entry => entry.name)"
+    )
+    assert len(sources) > 5
+    assert page.evaluate("document.styleSheets[0].cssRules.length > 9")
+    assert all(source.startswith((address, "data:")) for source in sources)
 
 
 def test_draws_by_label_and_temperature(page, drawn):

@@ -134,32 +134,54 @@ def test_bytes_travel_as_base64(server):
     assert reply == {"word_bytes": {"b64": word}, "sum": 3}
 
 
-def test_status_metadata_and_list(server, base_dir):
-    assert server.address.startswith("http://127.0.0.1:")  # On loopback only.
-    status = {"error_code": "OK", "error_message": ""}
-    available = {"version": "1", "state": "AVAILABLE", "status": status}
-    for path in ("vae", "vae/versions/1", "vae/labels/stable"):
-        reply = server.get(f"/v1/models/{path}").json()
-        assert reply == {"model_version_status": [available]}
-        reply = server.get(f"/v1/models/{path}/metadata").json()
-        spec = {"name": "vae", "signature_name": "", "version": "1"}
-        assert reply["model_spec"] == spec
-        saved = saved_model_pb2.SavedModel.FromString(
-            (base_dir / "vae" / "1" / "saved_model.pb").read_bytes()
-        )
-        served = reply["metadata"]["signature_def"]["signature_def"]
-        assert {
-            name: json_format.ParseDict(value, meta_graph_pb2.SignatureDef())
-            for name, value in served.items()
-        } == dict(saved.meta_graphs[0].signature_def)
-        reply = server.get(f"/v1/models/{path}/assets/metadata").json()
-        assert reply["family"] == "VAE"
+STATUS = {"error_code": "OK", "error_message": ""}
+AVAILABLE = {"version": "1", "state": "AVAILABLE", "status": STATUS}
+ways_to_name_a_version = pytest.mark.parametrize(
+    "path", ["vae", "vae/versions/1", "vae/labels/stable"]
+)
+
+
+def test_listens_on_loopback_only(server):
+    assert server.address.startswith("http://127.0.0.1:")
+
+
+@ways_to_name_a_version
+def test_status_of_a_version(server, path):
+    reply = server.get(f"/v1/models/{path}").json()
+    assert reply == {"model_version_status": [AVAILABLE]}
+
+
+@ways_to_name_a_version
+def test_metadata_of_a_version_are_its_signatures(server, base_dir, path):
+    reply = server.get(f"/v1/models/{path}/metadata").json()
+    spec = {"name": "vae", "signature_name": "", "version": "1"}
+    assert reply["model_spec"] == spec
+    saved = saved_model_pb2.SavedModel.FromString(
+        (base_dir / "vae" / "1" / "saved_model.pb").read_bytes()
+    )
+    served = reply["metadata"]["signature_def"]["signature_def"]
+    assert {
+        name: json_format.ParseDict(value, meta_graph_pb2.SignatureDef())
+        for name, value in served.items()
+    } == dict(saved.meta_graphs[0].signature_def)
+
+
+@ways_to_name_a_version
+def test_the_library_s_metadata_of_a_version(server, path):
+    reply = server.get(f"/v1/models/{path}/assets/metadata").json()
+    assert reply["family"] == "VAE"
+
+
+def test_a_model_without_metadata_of_the_library(server):
+    answer = server.get("/v1/models/plain/assets/metadata")
+    assert answer.status_code == 404 and "metadata.json" in answer.json()["error"]
+
+
+def test_all_models_are_listed(server):
     listed = {m["name"]: m for m in server.get("/v1/models").json()["models"]}
     assert {"draw", "pixels", "plain", "vae"} <= set(listed)
     labels = {"stable": "1"}
-    assert listed["vae"] == {"name": "vae", "versions": [available], "labels": labels}
-    answer = server.get("/v1/models/plain/assets/metadata")
-    assert answer.status_code == 404 and "metadata.json" in answer.json()["error"]
+    assert listed["vae"] == {"name": "vae", "versions": [AVAILABLE], "labels": labels}
 
 
 @pytest.mark.parametrize(

@@ -184,15 +184,35 @@ def test_presets():
         # Heads as in the paper.
         scale = "log_variance" if name in ("mnist", "frey_face") else "log_stddev"
         assert model.latent.posterior == DiagonalNormal(scale)
-    keys = "image_shape num_glimpses units latent_dim read_size write_size".split()
     table = {
-        "mnist": ((28, 28, 1), 64, 256, 100, 2, 5),
-        "svhn": ((54, 54, 3), 32, 800, 100, 12, 12),
-        "cifar10": ((32, 32, 3), 64, 400, 200, 5, 5),
+        "mnist": {
+            "image_shape": (28, 28, 1),
+            "num_glimpses": 64,
+            "units": 256,
+            "latent_dim": 100,
+            "read_size": 2,
+            "write_size": 5,
+        },
+        "svhn": {
+            "image_shape": (54, 54, 3),
+            "num_glimpses": 32,
+            "units": 800,
+            "latent_dim": 100,
+            "read_size": 12,
+            "write_size": 12,
+        },
+        "cifar10": {
+            "image_shape": (32, 32, 3),
+            "num_glimpses": 64,
+            "units": 400,
+            "latent_dim": 200,
+            "read_size": 5,
+            "write_size": 5,
+        },
     }
     for name, expected in table.items():
         config = DRAW.presets[name].config
-        assert tuple(config[key] for key in keys) == expected
+        assert {key: config[key] for key in expected} == expected
         likelihood = config.get("likelihood", Bernoulli())
         assert likelihood == Bernoulli(intensities=name != "mnist")
     model = DRAW.from_preset("cifar10", num_glimpses=2, units=4)

@@ -27,32 +27,66 @@ def test_is_traced_once_a_graph_and_shape():
     assert len(traced) == 3 + 2
 
 
-def test_eager_traces_serve_batches_of_all_sizes_and_are_freed():
-    traced = []
+class Scaled:
+    """A function that remembers the shapes that it was traced or run with."""
 
-    @functools.partial(traced_once, batched=1)
-    def scaled(x, other, factor):
-        traced.append(x.shape)
+    def __init__(self):
+        self.shapes = []
+        self.scaled = functools.partial(traced_once, batched=1)(self._scaled)
+
+    def _scaled(self, x, other, factor):
+        self.shapes.append(x.shape)
         return factor * x if other is None else factor * x + other
 
-    one = tf.constant([1.0])
+    def __call__(self, size, other=None, factor=2):
+        """Return the result for ones, as a list."""
+        return self.scaled(tf.ones(size), other, factor).numpy().tolist()
+
+
+def test_an_eager_trace_serves_batches_of_all_sizes():
+    scaled = Scaled()
     with shared_eager_traces(16):
-        for size in (1, 3):
-            assert scaled(tf.ones(size), None, 2).numpy().tolist() == [2] * size
+        assert [scaled(size) for size in (1, 3, 5)] == [[2] * 1, [2] * 3, [2] * 5]
+    assert scaled.shapes == [tf.TensorShape([None])]
+
+
+def test_other_arguments_get_another_eager_trace():
+    scaled, one = Scaled(), tf.constant([1.0])
+    with shared_eager_traces(16):
+        assert scaled(2) == [2, 2]
+        assert scaled(2, one) == [3, 3]
+        assert scaled(2, one, 3) == [4, 4]
+    assert len(scaled.shapes) == 3
+
+
+def test_an_inner_block_uses_the_eager_traces_of_the_outer_one():
+    scaled = Scaled()
+    with shared_eager_traces(16):
         with shared_eager_traces(16):
-            assert scaled(tf.ones(2), one, 2).numpy().tolist() == [3] * 2
-        assert scaled(tf.ones(2), one, 3).numpy().tolist() == [4] * 2
-        assert scaled(tf.ones(5), None, 2).numpy().tolist() == [2] * 5
-        assert len(traced) == 3
-    with shared_eager_traces(16):
-        scaled(one, None, 2)
-    assert [len(traced), traced[-1]] == [4, tf.TensorShape([None])]
-    for _ in range(2):  # Outside of such blocks, it runs eagerly.
-        assert scaled(one, None, 2).numpy().tolist() == [2]
-    assert traced[4:] == [(1,), (1,)]
-    with shared_eager_traces(15):  # A short loop runs sooner than it is traced.
-        scaled(tf.ones(2), None, 2)
-    assert traced[-1] == (2,)
+            scaled(2)
+        scaled(3)
+    assert len(scaled.shapes) == 1
+
+
+def test_eager_traces_are_freed_at_the_end_of_a_block():
+    scaled = Scaled()
+    for _ in range(2):
+        with shared_eager_traces(16):
+            scaled(1)
+    assert len(scaled.shapes) == 2
+
+
+def test_nothing_is_traced_outside_of_a_block():
+    scaled = Scaled()
+    assert [scaled(1), scaled(1)] == [[2], [2]]
+    assert scaled.shapes == [(1,), (1,)]
+
+
+def test_a_short_loop_runs_sooner_than_it_is_traced():
+    scaled = Scaled()
+    with shared_eager_traces(15):
+        scaled(2)
+    assert scaled.shapes == [(2,)]
 
 
 @pytest.mark.slow

@@ -181,29 +181,29 @@ def test_requests_are_merged_up_to_the_limit_of_one_and_refused_alone():
     assert all("1 to 4 examples" in str(error) for error in empty + large)
 
 
-@pytest.mark.parametrize("queue", [None, "test_pairs"])
-def test_two_examples_are_computed_one_by_one_where_that_is_faster(queue):
-    function = counter(queue, pairs_apart=True)
-    for together in ([1], [1, 1], [3] * 3, [4] * 4):
+@pytest.mark.parametrize("queue", [None, "test_few"])
+def test_few_examples_are_computed_one_by_one_where_that_is_faster(queue):
+    function = counter(queue, few_apart=True)
+    for together in ([1], [1] * 2, [1] * 3, [4] * 4):
         x = list(range(len(together)))
         outputs = function(x=tf.constant(x, tf.int32))
         assert outputs["size"].numpy().tolist() == together
         assert outputs["x"].numpy().tolist() == x
 
 
-def test_pairs_of_models_that_guess_rows_are_computed_one_by_one():
+def test_few_images_of_models_that_guess_rows_are_computed_one_by_one():
     model = PixelCNN((4, 4, 1), 4, 1)
     found = model.endpoints(model.image_shape)
-    apart = {name for name, endpoint in found.items() if endpoint.pairs_apart}
+    apart = {name for name, endpoint in found.items() if endpoint.few_apart}
     drawing = {"sample", "sample_png", "sample_with_temperature", "complete"}
     assert apart == drawing
     found = model.endpoints(model.image_shape, num_candidates=2)
-    assert found["sample"].pairs_apart and not found["complete"].pairs_apart
+    assert found["sample"].few_apart and not found["complete"].few_apart
     found = model.endpoints(model.image_shape, jit_compile=True)
-    assert not any(endpoint.pairs_apart for endpoint in found.values())
+    assert not any(endpoint.few_apart for endpoint in found.values())
     color = PixelCNN((4, 4, 3), 6, 1)  # Has no quicker way for single images.
     found = color.endpoints(color.image_shape)
-    assert not any(endpoint.pairs_apart for endpoint in found.values())
+    assert not any(endpoint.few_apart for endpoint in found.values())
 
 
 def test_two_functions_with_one_queue_are_a_fault(tmp_path):

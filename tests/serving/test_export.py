@@ -49,30 +49,50 @@ def test_xla_twins_draw_the_same(color_model, color_loaded):
     np.testing.assert_array_equal(twin["images"], expected)
 
 
-def test_metadata(color_export, color_loaded):
-    metadata = read_metadata(color_export)
-    assert metadata["family"] == "PixelCNN"
-    assert metadata["image_shape"] == [3, 4, 3]
-    assert metadata["max_examples"] == 14
-    assert metadata["training"] == {"test_nats": -12.5}
-    assert metadata["license"] == "Apache-2.0"
-    assert metadata["likelihood"]["config"]["num_values"] == 4
-    for name, described in metadata["signatures"].items():
+@pytest.fixture
+def color_metadata(color_export):
+    return read_metadata(color_export)
+
+
+def test_metadata_describe_the_model(color_metadata):
+    assert color_metadata["family"] == "PixelCNN"
+    assert color_metadata["image_shape"] == [3, 4, 3]
+    assert color_metadata["likelihood"]["config"]["num_values"] == 4
+
+
+def test_metadata_have_what_was_added_at_export(color_metadata):
+    assert color_metadata["training"] == {"test_nats": -12.5}
+    assert color_metadata["license"] == "Apache-2.0"
+
+
+def test_metadata_describe_the_tensors_of_each_signature(color_metadata, color_loaded):
+    for name, described in color_metadata["signatures"].items():
         function = color_loaded.signatures[name]
-        for kind, tensors in (
-            ("inputs", function.structured_input_signature[1]),
-            ("outputs", function.structured_outputs),
-        ):
-            assert described[kind].keys() == tensors.keys()
-            for key, tensor in tensors.items():
-                assert described[kind][key]["dtype"] == tensor.dtype.name
-                assert described[kind][key]["shape"] == tensor.shape.as_list()
+        tensors = {
+            "inputs": function.structured_input_signature[1],
+            "outputs": function.structured_outputs,
+        }
+        for kind, named in tensors.items():
+            assert described[kind].keys() == named.keys()
+            for key, tensor in named.items():
+                found = described[kind][key]["dtype"], described[kind][key]["shape"]
+                assert found == (tensor.dtype.name, tensor.shape.as_list())
+
+
+def test_metadata_have_the_limits_of_each_signature(color_metadata):
+    assert color_metadata["max_examples"] == 14
+    for name, described in color_metadata["signatures"].items():
         completes = name in ("complete", "complete_xla")
         assert described["num_candidates"] == (5 if completes else 1)
         assert described["max_examples"] == (2 if completes else 14)
-    seed = metadata["signatures"]["sample"]["inputs"]["seed"]
+    seed = color_metadata["signatures"]["sample"]["inputs"]["seed"]
     assert seed["must_be"] == "integers from 0 to 2**62 - 1"
-    assert metadata["signatures"]["sample_xla"]["xla"]
+
+
+def test_metadata_mark_signatures_for_xla(color_metadata):
+    signatures = color_metadata["signatures"].items()
+    marked = {name for name, described in signatures if described.get("xla")}
+    assert marked == {name for name, _ in signatures if name.endswith("_xla")}
 
 
 @pytest.mark.parametrize(
@@ -192,6 +212,15 @@ def test_a_failed_write_is_removed(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         VAE((3, 4, 1), 2, 4).export(tmp_path / "model")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_saved_model_has_a_format_of_keras(tmp_path):
+    """It is the default of Keras too."""
+    model = VAE((3, 4, 1), 2, 4)
+    model.export(tmp_path / "model", format="tf_saved_model", verbose=False)
+    loaded = tf.saved_model.load(str(tmp_path / "model"))
+    drawn = loaded.signatures["serving_default"](seed=given()["seed"])
+    np.testing.assert_array_equal(drawn["images"], displayed(model, 3, seed=5))
 
 
 def test_other_formats_go_to_keras(color_model, tmp_path):

@@ -22,23 +22,37 @@ def requests(path):
     return [log.predict_log.request for log in logs]
 
 
-def test_a_record_for_each_signature_and_batch_size(
-    color_export, color_loaded, tmp_path
-):
-    path = shutil.copytree(color_export, tmp_path / "model")
+@pytest.fixture(scope="module")
+def warmed(color_export, tmp_path_factory):
+    """Path of a SavedModel with records for up to eight examples."""
+    path = shutil.copytree(color_export, tmp_path_factory.mktemp("warmed") / "model")
     assert write_warmup(path, (1, 2, 8, 2)) == 17
-    got = requests(path)
-    sent = {}
-    for request in got:
+    return path
+
+
+@pytest.fixture
+def sent(warmed):
+    """Return the inputs of the records, by signature and number of examples."""
+    found = {}
+    for request in requests(warmed):
         inputs = {k: tf.make_ndarray(v) for k, v in request.inputs.items()}
         (size,) = {len(value) for value in inputs.values()}
-        sent[request.model_spec.signature_name, size] = inputs
+        key = request.model_spec.signature_name, size
+        assert key not in found
+        found[key] = inputs
+    return found
+
+
+def test_a_record_for_each_signature_and_batch_size(sent, color_loaded):
     plain = {name for name in color_loaded.signatures if not name.endswith("_xla")}
     recorded = plain - {"check_sampler"}
     expected = {(name, size) for name in recorded for size in (1, 2, 8)}
     # `complete` takes two examples at most.
     assert set(sent) == expected - {("complete", 8)}
-    assert len(got) == len(sent)
+    assert len(sent) == 17
+
+
+def test_records_have_inputs_that_the_signature_takes(sent):
     inputs = sent["complete", 2]
     assert {k: (v.dtype.name, v.shape) for k, v in inputs.items()} == {
         "images": ("int32", (2, 3, 4, 3)),
@@ -48,7 +62,10 @@ def test_a_record_for_each_signature_and_batch_size(
     }
     assert inputs["label"].max() <= 2
     assert set(np.unique(inputs["known"])) == {0, 1}
-    report = verify(path, verbose=False)
+
+
+def test_all_records_run(warmed):
+    report = verify(warmed, verbose=False)
     assert report.passed, str(report)
     assert report.checks[-1].message == "17 records run"
 

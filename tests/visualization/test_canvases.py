@@ -1,5 +1,7 @@
 """Animations of canvases, read back by Pillow frame by frame."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
@@ -9,6 +11,15 @@ from tests.visualization.pictures import images_of
 
 RED = (255, 0, 0)
 PADDING, GAP = 2, 24
+
+
+class Box(NamedTuple):
+    """Rows and columns of an animation that a box covers."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
 
 
 def attention_of(images, glimpses, x=0, y=0, stride=1, sigma=0, gamma=1):
@@ -99,29 +110,29 @@ def test_line_grows_with_sigma(saved, sigma, stride, line):
     (frame,), _ = saved(images_of(1, 1, 32, 40, 1), attention, 3, scale=8)
     left, top = 8 * (15 - stride), 8 * (16 - stride)
     right, bottom = 8 * (16 + stride), 8 * (17 + stride)
-    expected = outline((256, 320), (left, top, right, bottom), line)
+    expected = outline((256, 320), Box(left, top, right, bottom), line)
     np.testing.assert_array_equal(red_of(frame), expected)
 
 
 def test_boxes_stay_in_their_cells(saved):
-    nothing, whole = (0, 0, 0, 0), (0, 0, 10, 12)
-    boxes = {  # By center x and y, stride and sigma.
-        (2, 2, 1, 0): (2, 2, 8, 8),
-        (4, 5, 1, 0): (6, 8, 10, 12),  # Beyond the lower right corner.
-        (-0.5, 2, 1, 0): (0, 2, 3, 8),  # Beyond the left edge.
-        (-2, 2, 1, 0): nothing,  # Just left of the image.
-        (2, 1e9, 1, 0): nothing,
-        (-1e9, -1e9, 1, 0): nothing,
-        (2, 2, 1e9, 0): whole,
+    nothing, whole = Box(0, 0, 0, 0), Box(0, 0, 10, 12)
+    cases = [
+        ({"x": 2, "y": 2}, Box(2, 2, 8, 8)),
+        ({"x": 4, "y": 5}, Box(6, 8, 10, 12)),  # Beyond the lower right corner.
+        ({"x": -0.5, "y": 2}, Box(0, 2, 3, 8)),  # Beyond the left edge.
+        ({"x": -2, "y": 2}, nothing),  # Just left of the image.
+        ({"x": 2, "y": 1e9}, nothing),
+        ({"x": -1e9, "y": -1e9}, nothing),
+        ({"x": 2, "y": 2, "stride": 1e9}, whole),
         # Its left edge passes through the image's, its lower one too.
-        (1e9, -1e9, 1e9, 1e9): (0, 0, 10, 2),
-        (2, 2, 1e9, 1e9): whole,
-    }
+        ({"x": 1e9, "y": -1e9, "stride": 1e9, "sigma": 1e9}, Box(0, 0, 10, 2)),
+        ({"x": 2, "y": 2, "stride": 1e9, "sigma": 1e9}, whole),
+    ]
     canvases = images_of(9, 1, 6, 5, 1, high=200)
-    attention = [[[*place, 1]] for place in boxes]
+    attention = np.concatenate([attention_of(1, 1, **case) for case, _ in cases])
     (frame,), _ = saved(canvases, attention, write_size=3, columns=9, scale=2)
     red = red_of(frame)
-    for index, box in enumerate(boxes.values()):
+    for index, (_, box) in enumerate(cases):
         x = index * (10 + PADDING)
         expected = outline((12, 10), box)
         np.testing.assert_array_equal(red[:, x : x + 10], expected, str(index))

@@ -1,1 +1,1 @@
-"""Orders in which the pixels of an image are drawn, a class and a file each."""
+"""Orders in which the pixels of an image are sampled, a class and a file each."""

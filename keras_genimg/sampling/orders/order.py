@@ -1,4 +1,4 @@
-"""What the orders have in common: what they are asked, and what they answer."""
+"""The interface of all orders: they take a `Choice` and return what they `Visited`."""
 
 import dataclasses
 from collections.abc import Callable

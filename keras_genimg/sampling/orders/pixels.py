@@ -31,9 +31,9 @@ class Pixels:
 
     Args:
         values: The `PlanValues`.
-        in_pairs: Whether an iteration of the loop may draw two pixels. An iteration
+        in_pairs: Whether an iteration of the loop may sample two pixels. An iteration
             costs time besides that of its operations. Two pixels take longer to trace,
-            which does not pay off for rows that are rarely drawn.
+            which does not pay off for rows that are rarely sampled.
     """
 
     def __init__(self, values: PlanValues, in_pairs: bool = True):

@@ -1,4 +1,4 @@
-"""The loop over rows that all orders share which finish a row before the next."""
+"""The loop over rows, shared by all orders that finish a row before the next."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -62,6 +62,7 @@ def visit_rows(
         results = [pixels, *(each[:, : choice.num_observed] for each in observed)]
         of_row = {**row.values, **dict(zip(plan.row_inputs, inputs, strict=True))}
         caches = values.end_row(state.caches, of_row, kept)
+        # A loop's variables must keep their static shapes, which a layer may lose.
         next_state = _State(
             row=state.row + 1,
             caches=with_shapes_of(caches, state.caches),

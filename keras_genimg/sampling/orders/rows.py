@@ -52,21 +52,21 @@ class _Budget(NamedTuple):
 class Rows:
     """Order that guesses rows, for single images of two-valued pixels.
 
-    A row is guessed to be the one above. All its pixels are evaluated and drawn from
+    A row is guessed to be the one above. All its pixels are evaluated and sampled from
     the guess, which gives the next guess. The first pixel is right after one
     evaluation, the second after two at most, and so on. A row that equals its guess is
-    therefore the row that is drawn pixel by pixel. With few values, two or three
+    therefore the row that is sampled pixel by pixel. With few values, two or three
     evaluations usually suffice.
 
-    Batches of several images are drawn pixel by pixel, so that one graph draws batches
-    of all sizes.
+    Batches of several images are sampled pixel by pixel, so that one graph samples
+    batches of all sizes.
 
     Args:
         values: The `PlanValues`, of layers that all have a `CausalLayer.step_row`.
         pixels: The order that samples rows that do not settle, such as `Pixels`.
         every_second: Whether to guess every second row until it settles and no other,
-            whatever the batch size; a boolean or a scalar tensor. A check compares both
-            ways so.
+            whatever the batch size; a boolean or a scalar tensor. A check then compares
+            both ways.
     """
 
     largest_batch = 1
@@ -105,7 +105,8 @@ class Rows:
             has_changed = tf.reduce_any(packed[..., :colors] != pixels)
             return [_Guess(before.count + 1, has_changed, packed)]
 
-        # The first guess is narrower than the others, which have all that is kept.
+        # The first guess has pixels only. The later ones have all that is kept of a
+        # pixel, so they are wider.
         any_size = tf.TensorShape([None, None, None])
         scalar = tf.TensorShape([])
         (last,) = tf.while_loop(

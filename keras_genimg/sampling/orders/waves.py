@@ -11,7 +11,8 @@ from keras_genimg.sampling.orders.order import Choice, Visited
 from keras_genimg.sampling.packing import Packer
 from keras_genimg.sampling.values import LoopValues, Place, PlanValues
 
-# Above, the products of a step take longer than starting its operations.
+# For larger batches, the products of a step take longer than starting its operations,
+# so fewer steps no longer save time.
 LARGEST_BATCH = 24
 
 
@@ -44,7 +45,7 @@ def _num_steps(height, width, reach):
 class _Schedule:
     """Rows and columns of the slots at each step, as NumPy arrays.
 
-    A step draws one pixel of each row that is being drawn. Row `r` is in slot
+    A step samples one pixel of each row that is being sampled. Row `r` is in slot
     `r % num_slots`. Two rows of a slot are at least `reach` idle steps apart, which
     stand for the zeros beyond the ends of a row.
 
@@ -58,7 +59,7 @@ class _Schedule:
         width: Their width.
         reach: See `Waves`.
         lag: Number of columns that a row is behind the one above.
-        num_slots: Number of rows that are drawn at a time.
+        num_slots: Number of rows that are sampled at a time.
         num_steps: Number of steps that an image takes.
         history: Number of steps before the first. They pass columns of the row of
             initial states above the image.
@@ -135,7 +136,8 @@ class Waves:
     def __init__(self, values: PlanValues, reach: int):
         self._values = values
         self._schedule = _Schedule(values.height, values.width, reach)
-        # The slots are a batch of images of one column.
+        # Each slot is computed as an image of one column, and all slots as a batch of
+        # these. Layers then need no code for waves.
         num_lanes = self._schedule.num_slots * values.batch
         self._lanes = dataclasses.replace(values, batch=num_lanes, width=1)
         self._in_loop = self._lanes.for_loop(num_lanes)
@@ -144,7 +146,7 @@ class Waves:
         """Visit all pixels, see `Order.visit`."""
         values, schedule = self._values, self._schedule
         visit = _Visit(values, self._lanes, self._in_loop, schedule, choice)
-        # A check may want more, which are those of a larger scale.
+        # A check of several scales may ask for the rows of a larger one.
         num_rows = tf.minimum(num_rows, values.height)
         num_steps = _num_steps(num_rows, values.width, schedule.reach)
         (state,) = tf.while_loop(
@@ -152,7 +154,7 @@ class Waves:
             lambda state: [visit.step(state)],
             [visit.first_state(num_steps)],
             maximum_iterations=num_steps,
-            parallel_iterations=2,  # 10 by default, which is slower.
+            parallel_iterations=2,  # TensorFlow's default, 10, is slower.
         )
         results, found = state.results.stack(), visit.found
         results = schedule.by_pixel(results, values.batch, found.size, num_rows)
@@ -204,7 +206,7 @@ class _Visit:
     def first_state(self, num_steps):
         """Return the state before the first of a number of steps."""
         lines = self._columns.empty_lines(self._schedule.lag)
-        # No line is longer than the history, which fills it.
+        # The history has as many steps as the longest line, so it fills all lines.
         for mask in tf.unstack(self._is_above[: self._schedule.history]):
             lines = self._columns.push(self._where_above(mask), lines)
         carries, _ = self._begin(self._columns.around(lines), self._values)
@@ -219,6 +221,7 @@ class _Visit:
         caches = self._columns.around(state.lines)
         lanes = self._in_loop.in_body()
         begun, of_layers = self._begin(caches, lanes)
+        # A slot at the first column begins a row. The others continue theirs.
         carries = _rows_where(self._is_first[state.step], begun, state.carries)
         place = Place(known, self._carried.unpack(carries), of_layers)
         sampled = lanes.sample_pixel(self._choice.choose, here, place)
@@ -226,6 +229,8 @@ class _Visit:
         ended = lanes.end_row([_center(cache) for cache in caches], {}, kept)
         above = self._where_above(self._is_above[state.step + self._schedule.history])
         packed = self._columns.pack(ended)
+        # A slot without a pixel hands on a column of the row above the image, or of the
+        # zeros beyond the end of a row.
         columns = _rows_where(self._is_sampled[state.step], packed, above)
         results = self.found.pack([self._choice.results(sampled)])
         return _State(
@@ -283,7 +288,7 @@ class _Columns:
         self.initial = self.pack(
             [[x[0] if has_columns(x) else x for x in cache] for cache in caches]
         )
-        # A slot reads what the one before it has drawn.
+        # A slot reads what the one before it has sampled.
         batch = tf.shape(self.initial)[0]
         slots_above = (tf.range(batch) - values.batch) % batch
         self._widths, self._rows_above = [], []
