@@ -207,7 +207,8 @@ def attempt(function, *arguments):
         original = error.__context__
         told = original if isinstance(original, tf.errors.OpError) else error
         return CODES[error.error_code], told.message, None
-    except Exception as error:  # Of Python code that loads and feeds a graph.
+    # The Python code that loads and feeds a graph raises errors of any class.
+    except Exception as error:
         return "UNKNOWN", f"{type(error).__name__}: {error}", None
 
 
