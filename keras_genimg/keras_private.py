@@ -5,7 +5,7 @@ for, why no public name will do, and the versions that it was seen in; a test of
 `tests/test_keras_private.py` uses it as the library does.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -107,7 +107,7 @@ def runs_its_graph(operation: keras.Operation) -> bool:
 
 
 def run_graph(
-    graph: keras.Function, values: list[Any], call: Callable[..., list[Any]]
+    graph: keras.Function, values: Sequence[Any], call: Callable[..., list[Any]]
 ) -> Any:
     """Run a graph with a function that computes each operation.
 

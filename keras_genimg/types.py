@@ -1,4 +1,8 @@
-"""Types that several public signatures share."""
+"""Types that several public signatures share.
+
+Those of models are in `keras_genimg.model_types`, since they need likelihoods, which
+import this module.
+"""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -9,7 +13,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
-TensorLike: TypeAlias = np.ndarray | tf.Tensor
+# An array of any shape and dtype. NumPy before 2.3 wants both to be named.
+Array: TypeAlias = np.ndarray[Any, Any]
+TensorLike: TypeAlias = Array | tf.Tensor
 # Divides logits: a number, or a tensor that broadcasts against the pixels.
 Temperature: TypeAlias = float | TensorLike
 Tensors: TypeAlias = tuple[tf.Tensor, ...]
@@ -28,7 +34,7 @@ Images: TypeAlias = ArrayLike | Iterable[Any]
 # An array, or a dict of arrays by name of the input.
 Conditions: TypeAlias = ArrayLike | dict[str, Any]
 # The seed of the first image, or one seed per image.
-Seeds: TypeAlias = int | Sequence[int] | np.ndarray
+Seeds: TypeAlias = int | Sequence[int] | Array
 # A stream of a seed, see `keras_genimg.ops.seeded_uniforms`.
 Stream: TypeAlias = int | tf.Tensor | tuple[int | tf.Tensor, int | tf.Tensor]
 

@@ -17,6 +17,7 @@ LINES = [
     ["backend_check", "version", "extras", "types", "keras_private"],
     ["ops"],
     ["latents", "likelihoods"],
+    ["model_types"],
     ["datasets", "losses"],
     ["layers", "metrics"],
     ["networks", "presets"],

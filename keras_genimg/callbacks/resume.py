@@ -24,6 +24,7 @@ from keras_genimg.keras_private import (
     expect_no_averages,
     is_multi_worker,
 )
+from keras_genimg.model_types import ImageModel
 from keras_genimg.ops.checks import check_int, check_positive_int
 from keras_genimg.ops.workers import is_chief, sum_over_workers
 from keras_genimg.types import PathLike
@@ -104,7 +105,7 @@ class Resume(ArrangingCallback):
 
     @contextlib.contextmanager
     def arranged(
-        self, model: keras.Model, x: Any, arguments: dict[str, Any]
+        self, model: ImageModel, x: Any, arguments: dict[str, Any]
     ) -> Iterator[tuple[Any, dict[str, Any]]]:
         x, arguments, description = self._begun_anywhere(x, dict(arguments))
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -128,7 +129,7 @@ class Resume(ArrangingCallback):
             reads_skipped = "batch_size" not in description
             if self._position:
                 stack.enter_context(self._skipped_steps(model, reads_skipped))
-            self._epoch_values = ReplicaValues(strategy, model._epoch_variables())
+            self._epoch_values = ReplicaValues(strategy, model.epoch_variables())
             stack.callback(setattr, self, "_epoch_values", None)
             callbacks = tf.nest.flatten(arguments.get("callbacks") or [])
             arguments["callbacks"] = [*self._before_swaps(callbacks), self._history]
@@ -209,7 +210,7 @@ class Resume(ArrangingCallback):
             )
 
     @contextlib.contextmanager
-    def _skipped_steps(self, model, reads):
+    def _skipped_steps(self, model: ImageModel, reads):
         """Leave out the first steps of `fit`, which were trained before.
 
         Args:
@@ -281,11 +282,11 @@ class Resume(ArrangingCallback):
                 f"{self._position + 1} on this worker"
             )
 
-    def _variables(self, model):
+    def _variables(self, model: ImageModel):
         """Return all variables except those of the metrics."""
         return [*model.variables, *model.optimizer.variables]
 
-    def _restore(self, model, state):
+    def _restore(self, model: ImageModel, state):
         self._history = keras.callbacks.History()
         self._first_epoch = self._position = 0
         self._unswapped = {}
@@ -480,7 +481,7 @@ def _files(directory):
     return [path for _, path in sorted(found, reverse=True)]
 
 
-def describe_run(model, data):
+def describe_run(model: ImageModel, data):
     """Return a description that is equal for the same model, optimizer and data.
 
     Args:

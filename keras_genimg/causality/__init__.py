@@ -7,5 +7,5 @@ from keras_genimg.causality.probing import first_leak, is_causal
 __all__ = ["Leak", "dependency_field", "first_leak", "is_causal"]
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return __all__

@@ -1,21 +1,32 @@
 """Search for the layer that lets a pixel see itself or a later one."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 import numpy as np
 
-from keras_genimg.keras_private import calls_in_order, runs_its_graph
+from keras_genimg.causality.leak import Leak
+from keras_genimg.keras_private import Call, calls_in_order, runs_its_graph
 from keras_genimg.layers.causal_layer import CausalLayer
+from keras_genimg.model_types import FunctionalModel
 from keras_genimg.ops.color_masks import color_groups
+from keras_genimg.types import AxisSize, TensorLike
 
 
-def outputs_in_inference(graph, inputs):
+def outputs_in_inference(graph: keras.Model, inputs: Sequence[TensorLike]) -> list[Any]:
     """Return the outputs of a functional model in inference, as a flat list."""
     return graph(inputs, training=False)
 
 
 def leaking_layer(
-    model, leak, before, after, image_shape=None, outputs_of=outputs_in_inference
-):
+    model: FunctionalModel,
+    leak: Leak,
+    before: Sequence[TensorLike],
+    after: Sequence[TensorLike],
+    image_shape: Sequence[AxisSize] | None = None,
+    outputs_of: Callable[..., list[Any]] = outputs_in_inference,
+) -> str | None:
     """Return type and name of the layer that leaks, or None if it cannot be found.
 
     The search follows the changed image through the graph. If the change reaches an
@@ -36,25 +47,25 @@ def leaking_layer(
         outputs_of: Function of a functional model and its inputs that returns the
             outputs.
     """
-    image_shape = image_shape or before[0].shape[1:]
+    shape = image_shape or tuple(before[0].shape[1:])
     steps = _steps(model)
     tensors = [*model.inputs, *(tensor for step in steps for tensor in step.outputs)]
     graph = keras.Model(model.inputs, tensors)
     both = outputs_of(graph, before), outputs_of(graph, after)
     values = {id(x): pair for x, *pair in zip(tensors, *both, strict=True)}
-    effects = {key: _effect(leak, image_shape, *pair) for key, pair in values.items()}
+    effects = {key: _effect(leak, shape, *pair) for key, pair in values.items()}
     # For each changed tensor: True if the change violates causality.
     leaks = {key: here for key, (changes, here) in effects.items() if changes}
 
-    def leaks_of(tensors):
+    def leaks_of(tensors: list[keras.KerasTensor]) -> list[Any]:
         return [leaks[id(tensor)] for tensor in tensors if id(tensor) in leaks]
 
-    def name(step):
+    def name(step: Call) -> str:
         operation, inner = step.operation, None
         if runs_its_graph(operation):
             pairs = [values[id(tensor)] for tensor in step.inputs]
-            both = zip(*pairs, strict=True)
-            inner = leaking_layer(operation, leak, *both, image_shape, outputs_of)
+            old, new = zip(*pairs, strict=True)
+            inner = leaking_layer(operation, leak, old, new, shape, outputs_of)
         return inner or f"{type(operation).__name__} '{operation.name}'"
 
     leaking = [step for step in steps if any(leaks_of(step.outputs))]
@@ -74,12 +85,14 @@ def leaking_layer(
     return next(map(name, weighted), None)
 
 
-def _steps(model):
+def _steps(model: FunctionalModel) -> list[Call]:
     """Return the calls in a model's graph, in the order of computation."""
     return calls_in_order(keras.Function(model.inputs, model.outputs))
 
 
-def _effect(leak, image_shape, before, after):
+def _effect(
+    leak: Leak, image_shape: Sequence[AxisSize], before: TensorLike, after: TensorLike
+) -> tuple[Any, Any]:
     """Return whether a tensor changes, and whether it does so where it must not.
 
     The latter is None for a tensor that is no map of the image's height and width.

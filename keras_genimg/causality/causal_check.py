@@ -1,9 +1,9 @@
 """Check of a network before its first number, made once for each size."""
 
-import keras
-
 from keras_genimg.causality.probing import check_causal
 from keras_genimg.inputs.function_cache import LayerVersion, UntilChange
+from keras_genimg.model_types import PixelModel
+from keras_genimg.types import Shape
 
 
 class CausalCheck:
@@ -14,24 +14,21 @@ class CausalCheck:
         version: The `LayerVersion` of the model.
     """
 
-    def __init__(self, model: keras.Model, version: LayerVersion):
+    def __init__(self, model: PixelModel, version: LayerVersion):
         self._model = model
         self._passed: UntilChange[tuple[tuple[int, ...], bool], bool]
         self._passed = UntilChange(version)
 
-    def __call__(self, image_shape: tuple[int, ...], training: bool = False) -> None:
+    def __call__(self, image_shape: Shape, training: bool = False) -> None:
         """Raise an error unless the network is causal.
-
-        Nothing is checked if the model's `check_causality` is False.
 
         Args:
             image_shape: `(height, width, colors)`.
             training: Whether to check the forward pass of training too.
         """
-        if not self._model.check_causality:
-            return
+        shape = tuple(image_shape)
         for in_training in (False, True) if training else (False,):
             passed = self._passed.entries()
-            if (image_shape, in_training) not in passed:
-                check_causal(self._model, image_shape, in_training)
-                passed[image_shape, in_training] = True
+            if (shape, in_training) not in passed:
+                check_causal(self._model, shape, in_training)
+                passed[shape, in_training] = True

@@ -1,11 +1,16 @@
 """Parameters of pairs of images, and which of them differ where they must not."""
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from keras_genimg.causality.image_pairs import ImagePairs
+from keras_genimg.model_types import PixelModel
 from keras_genimg.sampling.forward_passes import forward_pass
+from keras_genimg.types import Array
 
 # Changes smaller than this fraction of the largest one may be rounding.
 _TOLERANCE = 1e-5
@@ -13,12 +18,16 @@ _TOLERANCE = 1e-5
 _MOST_PIXELS = 2**15
 
 
-def some_of(inputs, index):
+def some_of(inputs: Sequence[Array], index: Any) -> list[Array]:
     """Return some elements of each of the inputs."""
     return [values[index] for values in inputs]
 
 
-def params_of(model, inputs, forward=forward_pass):
+def params_of(
+    model: PixelModel,
+    inputs: Sequence[Array],
+    forward: Callable[..., Any] = forward_pass,
+) -> Array:
     """Return the parameters for a list of inputs, as an array.
 
     Args:
@@ -36,7 +45,13 @@ def params_of(model, inputs, forward=forward_pass):
     return np.concatenate(params)
 
 
-def leaks_between(pairs, before, after, index=slice(None), noise=0.0):
+def leaks_between(
+    pairs: ImagePairs,
+    before: Array,
+    after: Array,
+    index: Any = slice(None),
+    noise: float = 0.0,
+) -> Array:
     """Return which units of the past of each change differ.
 
     Args:
@@ -54,7 +69,7 @@ def leaks_between(pairs, before, after, index=slice(None), noise=0.0):
     return past & (changes > max(_TOLERANCE * changes.max(), noise))
 
 
-def changes_between(pairs, before, after):
+def changes_between(pairs: ImagePairs, before: Array, after: Array) -> Array:
     """Return the largest absolute change of the parameters in each unit.
 
     Args:

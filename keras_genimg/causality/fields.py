@@ -8,18 +8,19 @@ import tensorflow as tf
 
 from keras_genimg.causality.random_weights import random_weights
 from keras_genimg.inputs.images import sized_image_shape
+from keras_genimg.model_types import FunctionalModel
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.sampling.forward_passes import forward_pass
-from keras_genimg.types import Shape
+from keras_genimg.types import Array, Shape
 
 
 def dependency_field(
-    model: keras.Model,
+    model: FunctionalModel,
     pixel: Sequence[int],
     image_size: Shape | None = None,
     seed: int = 0,
     num_draws: int = 4,
-) -> np.ndarray:
+) -> Array:
     """Return the pixels that can influence a model's output at one pixel.
 
     The field depends on the graph, not on the weights. A pixel belongs to it if the
@@ -57,8 +58,7 @@ def dependency_field(
         van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks,
         2016, figure 2 and section 3, https://arxiv.org/abs/1601.06759
     """
-    inputs = getattr(model, "inputs", None)
-    if not isinstance(model, keras.Model) or not inputs or len(inputs[0].shape) != 4:
+    if not _has_graph(model) or len(model.inputs[0].shape) != 4:
         raise ValueError(
             f"`model` must be a functional keras.Model that takes maps of shape "
             f"(batch, height, width, channels), such as keras.Model(inputs, "
@@ -68,10 +68,11 @@ def dependency_field(
     check_pixel(pixel, shape[:2])
     check_positive_int("num_draws", num_draws, "dependency_field")
     generator = np.random.default_rng(seed)
-    conditions = [tf.zeros([n or 1 for n in x.shape], x.dtype) for x in inputs[1:]]
+    images, *others = model.inputs
+    conditions = [tf.zeros([n or 1 for n in x.shape], x.dtype) for x in others]
     field = np.zeros(shape[:2], bool)
     for _ in range(num_draws):
-        image = tf.constant(generator.normal(size=(1, *shape)), inputs[0].dtype)
+        image = tf.constant(generator.normal(size=(1, *shape)), images.dtype)
         weights = random_weights(model, generator.integers(2**31))
         with weights, tf.GradientTape() as tape:
             tape.watch(image)
@@ -86,12 +87,22 @@ def dependency_field(
             # With random factors, the influences on several outputs do not cancel. The
             # gradient is computed in this scope, since it may read weights too.
             factors = tf.constant(generator.normal(size=outputs.shape), outputs.dtype)
-            gradient = tape.gradient(outputs, image, factors, "zero").numpy()
+            gradient = tape.gradient(
+                outputs, image, [factors], tf.UnconnectedGradients.ZERO
+            )
+        # It may be in `tf.IndexedSlices`.
+        gradient = tf.convert_to_tensor(gradient).numpy()
         field |= (gradient[0] != 0).any(axis=-1)
     return field
 
 
-def check_pixel(pixel, size):
+def _has_graph(model: FunctionalModel) -> bool:
+    """Return whether a model has symbolic inputs, which a user's own may not have."""
+    is_function = isinstance(model, keras.Function) and isinstance(model, keras.Model)
+    return is_function or (isinstance(model, keras.Sequential) and model.built)
+
+
+def check_pixel(pixel: Sequence[int], size: Shape) -> None:
     """Raise unless `pixel` is `(row, column)` inside a map of `(height, width)`."""
     fits = len(pixel) == 2 and 0 <= pixel[0] < size[0] and 0 <= pixel[1] < size[1]
     if not fits:

@@ -1,12 +1,16 @@
 """Random images, each with a copy that differs from some sub-pixel on."""
 
 import math
+from collections.abc import Iterator, Sequence
+from typing import cast
 
 import numpy as np
 import tensorflow as tf
 
 from keras_genimg.inputs.calls import cost_of_image
+from keras_genimg.model_types import ImageModel, PixelModel
 from keras_genimg.sampling.forward_passes import forward_pass
+from keras_genimg.types import Array, Shape
 
 _NUM_ROW_ENDS = 5
 # Products of a weight and a pixel in one forward pass: a few seconds of two CPU cores.
@@ -42,9 +46,15 @@ class ImagePairs:
         after: The same, with the changed images.
     """
 
-    def __init__(self, model, shape, conditions=None):
+    def __init__(
+        self,
+        model: PixelModel,
+        shape: Shape,
+        conditions: Sequence[Array] | None = None,
+    ):
         generator = np.random.default_rng(0)
-        num_values = model.likelihood.num_values
+        # An autoregressive model has finitely many values.
+        num_values = cast("int", model.likelihood.num_values)
         self.unit_shape = model.likelihood.unit_shape(shape)
         affordable = int(_AFFORDABLE / max(cost_of_image(model, shape), 1))
         num_pairs = np.clip(affordable, _FEWEST_PAIRS, _MOST_PAIRS)
@@ -63,7 +73,7 @@ class ImagePairs:
         self.before, self.after = [images, *conditions], [changed, *conditions]
 
 
-def _places(shape, number, generator):
+def _places(shape: Shape, number: int, generator: np.random.Generator) -> Array:
     height, width, *colors = shape
     size = math.prod(shape)
     num_colors = colors[0] if colors else 1
@@ -75,7 +85,9 @@ def _places(shape, number, generator):
     return np.array([size, *np.sort(chosen)])
 
 
-def random_conditions(model, images_shape, generator):
+def random_conditions(
+    model: ImageModel, images_shape: Shape, generator: np.random.Generator
+) -> list[Array]:
     """Return random arrays for the inputs besides the images, of their dtypes.
 
     Integers of an unknown range are 0 or 1, or 0 alone if the model fails on 1.
@@ -87,7 +99,7 @@ def random_conditions(model, images_shape, generator):
         generator: `np.random.Generator`.
     """
 
-    def conditions(guess):
+    def conditions(guess: int) -> Iterator[Array]:
         for tensor in model.inputs[1:]:
             size = [images_shape[0], *tensor.shape[1:]]
             others = images_shape if len(size) == 4 else [1] * len(size)
@@ -109,7 +121,9 @@ def random_conditions(model, images_shape, generator):
     return given
 
 
-def other_values(generator, images, num_values):
+def other_values(
+    generator: np.random.Generator, images: Array, num_values: int
+) -> Array:
     """Return images that differ from `images` in every sub-pixel.
 
     Args:

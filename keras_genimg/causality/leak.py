@@ -1,11 +1,14 @@
 """Leaks: pairs of sub-pixels of which the first must not change the second."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
+from keras_genimg.types import Array, Shape
 
-def name_sub_pixel(sub_pixel):
+
+def name_sub_pixel(sub_pixel: Sequence[int]) -> str:
     """Return text like "(row 0, column 1, color 2)"; the color is optional."""
     parts = zip(("row", "column", "color"), sub_pixel, strict=False)
     return f"({', '.join(f'{part} {number}' for part, number in parts)})"
@@ -85,7 +88,7 @@ class Leak:
         return f"{effect}{where} {remedy}"
 
 
-def _effect_of(leak):
+def _effect_of(leak: Leak) -> str:
     """Return the end of a sentence about a changed sub-pixel: what changes, and why."""
     seen_by = name_sub_pixel(leak.seen_by)
     text = f"changes the parameters of {seen_by}, {_REASONS[leak.kind]}."
@@ -97,7 +100,7 @@ def _effect_of(leak):
     return text
 
 
-def worst_leak(changed, seen_by, unit_shape):
+def worst_leak(changed: Array, seen_by: Array, unit_shape: Shape) -> Leak:
     """Return the most informative of some leaks.
 
     Args:

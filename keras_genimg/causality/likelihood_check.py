@@ -5,12 +5,15 @@ import math
 import random
 import types
 import weakref
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_genimg.likelihoods import Likelihood
+from keras_genimg.types import Array, Shape, SymbolicTensor
 
 # A unit of at most so many values is checked for all of them. A table of so many logits
 # for each value has 1 MB.
@@ -57,7 +60,8 @@ _passed = set()
 _passed_instances = {}
 
 
-@tf.autograph.experimental.do_not_convert  # The caller may be in a `tf.function`.
+# The caller may be in a `tf.function`. The decorator has no types.
+@tf.autograph.experimental.do_not_convert  # pyright: ignore[reportUntypedFunctionDecorator]
 def check_likelihood(likelihood: Likelihood, num_colors: int) -> None:
     """Raise an error unless a likelihood's samples have its probabilities.
 
@@ -102,7 +106,8 @@ def check_likelihood(likelihood: Likelihood, num_colors: int) -> None:
     Raises:
         ValueError: If the likelihood does not pass, or a method raises an error.
     """
-    if likelihood.num_values is None:
+    num_values = likelihood.num_values
+    if num_values is None:
         return
     instance = id(likelihood), num_colors
     # The check runs eagerly, even while the caller is being traced. It runs on the CPU,
@@ -113,7 +118,7 @@ def check_likelihood(likelihood: Likelihood, num_colors: int) -> None:
         reference = _passed_instances.get(instance)
         if key in _passed or (reference is not None and reference() is likelihood):
             return
-        methods = _Methods(likelihood, num_colors)
+        methods = _Methods(likelihood, int(num_values), num_colors)
         _check_repetition(methods)
         _check_totals(methods)
         _check_separation(methods)
@@ -141,11 +146,11 @@ class _Methods:
         splits_colors: Whether the parameters have an axis of colors.
     """
 
-    def __init__(self, likelihood, num_colors):
+    def __init__(self, likelihood: Likelihood, num_values: int, num_colors: int):
         self.likelihood = likelihood
         self.name = type(likelihood).__name__
         self.num_colors = num_colors
-        self.num_values = int(likelihood.num_values)
+        self.num_values = num_values
         self.couples = bool(likelihood.couples_colors)
         self.num_axes = num_colors if self.couples else 1
         self.values_per_unit = self.num_values**self.num_axes
@@ -154,11 +159,11 @@ class _Methods:
         self.splits_colors = not self.couples and self.pixel_shape[:1] == (num_colors,)
         self.params_per_pixel = max(1, math.prod(self.pixel_shape))
         self.head = self._own_head()
-        self.temperatures = [None]
+        self.temperatures: list[float | None] = [None]
         if self._has_temperature():
             self.temperatures.append(_TEMPERATURE)
 
-    def fail(self, text):
+    def fail(self, text: str) -> NoReturn:
         """Raise an error about the likelihood."""
         colors = "1 color" if self.num_colors == 1 else f"{self.num_colors} colors"
         raise ValueError(
@@ -167,7 +172,7 @@ class _Methods:
             f"random parameters; see the tutorial 'Write a likelihood'."
         )
 
-    def params_shape(self, height, width):
+    def params_shape(self, height: int, width: int) -> tuple[int, ...]:
         """Return the shape of the parameters of an image."""
         image_shape = (height, width, self.num_colors)
         shape = self._call("params_shape", image_shape)
@@ -178,7 +183,7 @@ class _Methods:
             )
         return tuple(shape)
 
-    def params(self, num_images, height, width):
+    def params(self, num_images: int, height: int, width: int) -> Array:
         """Return random parameters of images, float32."""
         shape = (num_images, *self.params_shape(height, width))
         if self.head is None:
@@ -195,18 +200,18 @@ class _Methods:
         self._check_shape("head", params, shape)
         return params
 
-    def uniforms(self, num_images, height, width):
+    def uniforms(self, num_images: int, height: int, width: int) -> Array:
         """Return random uniform numbers for images, float32."""
         shape = (num_images, height, width, self.num_colors)
         ticks = self.generator.integers(_TICKS, size=shape)
         return (ticks / _TICKS).astype("float32")
 
-    def images(self, num_images, height, width):
+    def images(self, num_images: int, height: int, width: int) -> Array:
         """Return random images, float32."""
         shape = (num_images, height, width, self.num_colors)
         return self.generator.integers(self.num_values, size=shape).astype("float32")
 
-    def sample(self, params, uniforms, temperature=1.0):
+    def sample(self, params: Array, uniforms: Array, temperature: Any = 1.0) -> Array:
         """Return pixels, float64, of the shape of the uniforms."""
         drawn = self._call("sample", params, uniforms, temperature)
         self._check_shape("sample", drawn, uniforms.shape)
@@ -219,7 +224,9 @@ class _Methods:
             )
         return drawn
 
-    def log_prob(self, params, images, temperature=None):
+    def log_prob(
+        self, params: Array, images: Array, temperature: float | None = None
+    ) -> Array:
         """Return nats of each unit, float64."""
         if temperature is not None:
             params = self.at_temperature(params, _as_argument(temperature))
@@ -235,7 +242,9 @@ class _Methods:
             )
         return nats
 
-    def total(self, name, params, images, shape):
+    def total(
+        self, name: str, params: Array, images: Array, shape: tuple[int, ...]
+    ) -> Array:
         """Return the sums of log-probabilities of a method, which have a shape."""
         nats = self._call(name, params, images)
         if nats.shape != shape:
@@ -244,11 +253,11 @@ class _Methods:
             )
         return nats
 
-    def at_temperature(self, params, temperature):
+    def at_temperature(self, params: Array, temperature: Any) -> Array:
         """Return the parameters at a temperature, which may have another shape."""
         return self._call("at_temperature", params, temperature)
 
-    def _has_temperature(self):
+    def _has_temperature(self) -> bool:
         params = self.params(1, 1, 1)
         try:
             self.at_temperature(params, _as_argument(_TEMPERATURE))
@@ -258,7 +267,7 @@ class _Methods:
             raise
         return True
 
-    def _call(self, name, *arguments):
+    def _call(self, name: str, *arguments: Any) -> Any:
         """Call a method with arrays, and return an array, or a shape as it is."""
         is_array = [isinstance(x, np.ndarray) for x in arguments]
         pairs = zip(arguments, is_array, strict=True)
@@ -275,14 +284,14 @@ class _Methods:
                 name, f"arguments of the shapes {shapes}", error
             ) from error
 
-    def _error(self, name, given, error):
+    def _error(self, name: str, given: str, error: Exception) -> ValueError:
         return ValueError(
             f"`{name}` of {self.name} must work for the arguments in the docstring of "
             f"`Likelihood.{name}`. It raised {type(error).__name__} for {given}: "
             f"{error}"
         )
 
-    def _check_shape(self, name, result, expected):
+    def _check_shape(self, name: str, result: Array, expected: Sequence[int]) -> None:
         if result.shape != tuple(expected):
             rule = {
                 "head": "`params_shape` after the batch",
@@ -296,13 +305,13 @@ class _Methods:
                 f"{result.shape}."
             )
 
-    def _normal(self, shape):
+    def _normal(self, shape: tuple[int, ...]) -> Array:
         scales = np.resize(_SCALES, shape[:3]).reshape(
             *shape[:3], *[1] * (len(shape) - 3)
         )
         return (self.generator.normal(size=shape) * scales).astype("float32")
 
-    def _own_head(self):
+    def _own_head(self) -> keras.Function | None:
         """Return the likelihood's `head` as a function of its convolutions, or None.
 
         A class may rely on its `head` for parameters that are positive or sum to 1.
@@ -312,7 +321,7 @@ class _Methods:
         features = keras.Input((None, None, 32 * self.num_colors))
         inputs = [features]
 
-        def convolve(x, shape):
+        def convolve(x: SymbolicTensor, shape: Shape) -> SymbolicTensor:
             inputs.append(keras.Input((None, None, *shape)))
             return inputs[-1]
 
@@ -329,7 +338,7 @@ class _Methods:
             random.setstate(state)
 
 
-def _check_repetition(methods):
+def _check_repetition(methods: _Methods) -> None:
     """Check that `sample` and `log_prob` have no random numbers of their own."""
     most = _MOST_PARAMS // methods.params_per_pixel
     size = (1, 1, max(1, min(_NUM_REPEATED, most)))
@@ -350,7 +359,7 @@ def _check_repetition(methods):
         )
 
 
-def _check_totals(methods):
+def _check_totals(methods: _Methods) -> None:
     """Check the sums of `log_prob` that models use, which a class may override."""
     size = (2, 2, 2)
     params, images = methods.params(*size), methods.images(*size)
@@ -366,7 +375,7 @@ def _check_totals(methods):
             )
 
 
-def _check_separation(methods):
+def _check_separation(methods: _Methods) -> None:
     """Check that no unit depends on others."""
     size = (2, 2, 2)
     before, after = (
@@ -400,11 +409,13 @@ def _check_separation(methods):
                     )
 
 
-def _results(methods, params, images, uniforms):
+def _results(
+    methods: _Methods, params: Array, images: Array, uniforms: Array
+) -> tuple[Array, Array]:
     return methods.log_prob(params, images), methods.sample(params, uniforms)
 
 
-def _check_single_units(methods):
+def _check_single_units(methods: _Methods) -> None:
     """Check that single units, without height and width, are drawn as in an image."""
     size = (2, 2, 2)
     params, uniforms = methods.params(*size), methods.uniforms(*size)
@@ -434,7 +445,7 @@ def _check_single_units(methods):
                 )
 
 
-def _check_all_values(methods, temperature):
+def _check_all_values(methods: _Methods, temperature: float | None) -> None:
     """Check the probabilities of all values of a unit, and draws with even uniforms."""
     if methods.couples:
         values = list(
@@ -461,7 +472,7 @@ def _check_all_values(methods, temperature):
         _check_shares(methods, drawn, values, probabilities, temperature)
 
 
-def _check_sums(methods, sums, temperature):
+def _check_sums(methods: _Methods, sums: Array, temperature: float | None) -> None:
     wrong = sums[np.abs(sums - 1).argmax()]
     if abs(wrong - 1) > _SUM_TOLERANCE:
         unit = "pixel" if methods.couples else "sub-pixel"
@@ -474,7 +485,13 @@ def _check_sums(methods, sums, temperature):
         )
 
 
-def _check_shares(methods, drawn, values, probabilities, temperature):
+def _check_shares(
+    methods: _Methods,
+    drawn: Array,
+    values: Array,
+    probabilities: Array,
+    temperature: float | None,
+) -> None:
     """Compare the shares of values among draws with their probabilities.
 
     Args:
@@ -504,7 +521,9 @@ def _check_shares(methods, drawn, values, probabilities, temperature):
         )
 
 
-def _fail_draws(methods, temperature, difference):
+def _fail_draws(
+    methods: _Methods, temperature: float | None, difference: str
+) -> NoReturn:
     if temperature is None:
         mend = (
             "Compute both from the same logits, and invert the distribution function: "
@@ -521,7 +540,7 @@ def _fail_draws(methods, temperature, difference):
     )
 
 
-def _check_some_values(methods, temperature):
+def _check_some_values(methods: _Methods, temperature: float | None) -> None:
     """Compare probabilities of drawn pixels with the volumes of their uniforms."""
     # Ways to move the uniforms of a pixel: up and down.
     sides = list(itertools.product(range(methods.num_axes), (1, -1)))
@@ -568,7 +587,9 @@ def _check_some_values(methods, temperature):
         )
 
 
-def _drawn_at(methods, params, ticks, temperature):
+def _drawn_at(
+    methods: _Methods, params: Array, ticks: Array, temperature: float | None
+) -> Array:
     """Return pixels `(..., count, colors)` for uniforms of that shape, in ticks."""
     uniforms = (ticks / _TICKS).astype("float32").reshape(1, 1, -1, ticks.shape[-1])
     repeats = uniforms.shape[2] // params.shape[2]
@@ -577,7 +598,7 @@ def _drawn_at(methods, params, ticks, temperature):
     return drawn.reshape(ticks.shape)
 
 
-def _even_uniforms(count, num_axes):
+def _even_uniforms(count: int, num_axes: int) -> Array:
     """Return points that fill a cube evenly, `(count, num_axes)`.
 
     Numbers on a line are evenly spaced. In a cube, they are a Halton sequence: each
@@ -597,30 +618,30 @@ def _even_uniforms(count, num_axes):
     return (np.floor(points * _TICKS) / _TICKS).astype("float32")  # It is never 1.
 
 
-def _as_argument(temperature):
+def _as_argument(temperature: float | None) -> Any:
     # Models pass a tensor. A temperature of 1 is passed as a number, which is allowed.
     if temperature is None:
         return 1.0
     return np.full((1, 1, 1, 1), temperature, "float32")
 
 
-def _at(temperature):
+def _at(temperature: float | None) -> str:
     return "" if temperature is None else f" at temperature {temperature}"
 
 
-def _differ(new, old):
+def _differ(new: Array, old: Array) -> Array:
     """Return where two results differ by more than rounding; both may be -inf."""
     return ~np.isclose(new, old, rtol=_TOLERANCE, atol=_TOLERANCE)
 
 
-def _where(mask, new, old):
+def _where(mask: Array, new: Array, old: Array) -> Array:
     """Return `new` where a mask over the first axes is True, else `old`."""
     if mask.ndim > old.ndim:
         mask = mask[..., 0]
     return np.where(mask.reshape(*mask.shape, *[1] * (old.ndim - mask.ndim)), new, old)
 
 
-def _key(likelihood, num_colors):
+def _key(likelihood: Likelihood, num_colors: int) -> tuple[Any, ...] | None:
     """Return all that the results of a likelihood depend on, or None if unknown.
 
     A class that was defined again, as in a notebook, has other methods. An instance may
@@ -639,7 +660,7 @@ def _key(likelihood, num_colors):
         return None
 
 
-def _comparable(value):
+def _comparable(value: Any) -> tuple[Any, ...]:
     """Return a hashable object that is equal if a value is the same."""
     if isinstance(value, dict):
         value = list(value.items())

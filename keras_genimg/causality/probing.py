@@ -17,14 +17,24 @@ from keras_genimg.causality.changes import (
 )
 from keras_genimg.causality.image_pairs import ImagePairs
 from keras_genimg.causality.leak import Leak, worst_leak
-from keras_genimg.causality.random_weights import jittered_values, random_values
+from keras_genimg.causality.random_weights import (
+    Weights,
+    jittered_values,
+    random_values,
+)
 from keras_genimg.causality.training_leak import training_leak
 from keras_genimg.inputs.calls import cost_of_image
 from keras_genimg.inputs.images import condition_arrays
+from keras_genimg.model_types import (
+    FunctionalModel,
+    HasRasterModels,
+    ImageModel,
+    PixelModel,
+)
 from keras_genimg.ops.devices import is_on_gpu
 from keras_genimg.ops.graphs import shared_eager_traces
 from keras_genimg.ops.precision import has_half_precision, in_float32, is_quantized
-from keras_genimg.types import Conditions
+from keras_genimg.types import Array, Conditions, Shape
 
 # A leak must exceed the difference between two runs by this factor.
 _NOISE_FACTOR = 10
@@ -40,14 +50,16 @@ _ANNOUNCED = 4e10
 _SIZE = 8
 
 
-def announce_check(model, image_shape):
+def announce_check(model: ImageModel, image_shape: Sequence[int | None]) -> None:
     """Say that a model is checked, if that may take long."""
     if cost_of_image(model, [size or 1 for size in image_shape]) > _ANNOUNCED:
         text = f"{model.name}: the graph is checked once, which may take a minute."
         print(text, flush=True)
 
 
-def check_causal(model, image_shape, training=False):
+def check_causal(
+    model: PixelModel, image_shape: Sequence[int | None], training: bool = False
+) -> None:
     """Raise an error unless a model is causal, see `first_leak`.
 
     Args:
@@ -88,7 +100,7 @@ def check_causal(model, image_shape, training=False):
 
 
 def is_causal(
-    model: keras.Model, image_shape: Sequence[int | None] | None = None
+    model: PixelModel, image_shape: Sequence[int | None] | None = None
 ) -> bool:
     """Return whether no sub-pixel is found to see itself or a later one.
 
@@ -106,7 +118,7 @@ def is_causal(
     Raises:
         ValueError: If `model` is another model.
     """
-    raster_models(model)
+    _raster_models(model)
     try:
         return first_leak(model, image_shape) is None
     except Exception:
@@ -114,7 +126,7 @@ def is_causal(
 
 
 def first_leak(
-    model: keras.Model,
+    model: PixelModel,
     image_shape: Sequence[int | None] | None = None,
     training: bool = False,
     conditions: Conditions | None = None,
@@ -172,7 +184,7 @@ def first_leak(
         van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks,
         2016, sections 2 and 3.4, https://arxiv.org/abs/1601.06759
     """
-    networks = raster_models(model)
+    networks = _raster_models(model)
     shape = tuple(size or _SIZE for size in image_shape or model.image_shape)
     if conditions is not None:
         conditions = _given_conditions(model, networks, conditions, shape)
@@ -199,7 +211,12 @@ def first_leak(
         return _leak_under(own, model, pairs)
 
 
-def _given_conditions(model, networks, conditions, image_shape):
+def _given_conditions(
+    model: PixelModel,
+    networks: Sequence[PixelModel],
+    conditions: Conditions,
+    image_shape: Shape,
+) -> list[Array]:
     """Return the conditions that a user gave as arrays, with at least one element."""
     if networks != [model]:
         raise ValueError(
@@ -217,18 +234,18 @@ def _given_conditions(model, networks, conditions, image_shape):
     return condition_arrays(model, conditions, max(lengths, default=0), image_shape)
 
 
-def raster_models(model):
+def _raster_models(model: FunctionalModel) -> Sequence[PixelModel]:
     """Return the networks of a model that sample in raster order, or raise an error."""
-    if not hasattr(model, "check_causality"):
+    if not isinstance(model, HasRasterModels):
         raise ValueError(
             f"`model` must be an AutoregressiveModel or a MultiScalePixelRNN: build an "
             f"AutoregressiveModel from the inputs and outputs of a functional graph. "
             f"Received: {type(model).__name__}"
         )
-    return model._raster_models()
+    return model.raster_models()
 
 
-def _shows_leak(weights, model, pairs):
+def _shows_leak(weights: Weights, model: PixelModel, pairs: ImagePairs) -> bool:
     """Return whether half of the pairs, in one batch, show a leak under some weights.
 
     One batch has no rounding that depends on its size. Trained weights can enlarge it
@@ -238,10 +255,11 @@ def _shows_leak(weights, model, pairs):
     inputs = zip(some_of(pairs.before, half), some_of(pairs.after, half), strict=True)
     with keras.StatelessScope(state_mapping=weights):
         params = params_of(model, [np.concatenate(both) for both in inputs])
-    return leaks_between(pairs, *np.split(params, 2), half).any()
+    before, after = np.split(params, 2)
+    return bool(leaks_between(pairs, before, after, half).any())
 
 
-def _leak_under(weights, model, pairs):
+def _leak_under(weights: Weights, model: PixelModel, pairs: ImagePairs) -> Leak | None:
     """Return a leak of a model with some weights, or None."""
     # Layers that are random, though they should not be, draw other numbers.
     weighed = {id(weight) for weight in model.weights}
@@ -282,7 +300,7 @@ def _leak_under(weights, model, pairs):
             return _blamed(model, leak, *inputs)
 
 
-def _call_leak(model, pairs):
+def _call_leak(model: PixelModel, pairs: ImagePairs) -> Leak | None:
     """Return a leak of a model whose parameters change from call to call, or None.
 
     Noise does that, and so does the state of a layer. Both calls are in the same
@@ -302,7 +320,7 @@ def _call_leak(model, pairs):
     return _blamed(model, Leak(place, place, "call"), inputs, inputs)
 
 
-def _batch_leak(model, pairs):
+def _batch_leak(model: PixelModel, pairs: ImagePairs) -> Leak | None:
     """Return a leak between the images of a batch, or None."""
     alone = some_of(pairs.before, [0])
     # The image is compared at the first place and at the last but one, since a layer
@@ -320,7 +338,9 @@ def _batch_leak(model, pairs):
     return _blamed(model, Leak(place, place, "batch"), alone, batch)
 
 
-def _blamed(model, leak, before, after):
+def _blamed(
+    model: PixelModel, leak: Leak, before: list[Array], after: list[Array]
+) -> Leak:
     """Return a leak with the name of the layer to blame, if it can be found."""
     try:
         layer = leaking_layer(model, leak, before, after)

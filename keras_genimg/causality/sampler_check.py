@@ -1,7 +1,8 @@
 """Check that the incremental sampler and the forward pass agree, up to rounding."""
 
 import dataclasses
-import functools
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,13 +11,14 @@ import tensorflow as tf
 from keras_genimg.causality.probing import check_causal
 from keras_genimg.keras_private import all_layers
 from keras_genimg.layers.causal_layer import CausalLayer, has_step_row, reach_of
+from keras_genimg.model_types import PixelModel
 from keras_genimg.ops.devices import full_float32, is_on_gpu
 from keras_genimg.ops.precision import has_half_precision, in_float32, is_quantized
 from keras_genimg.sampling.forward_passes import forward_pass
 from keras_genimg.sampling.orders.order import Choice
 from keras_genimg.sampling.orders.pixels import Pixels
 from keras_genimg.sampling.plan import Plan
-from keras_genimg.sampling.program import on_maps
+from keras_genimg.sampling.program import Value, on_maps
 from keras_genimg.sampling.sampler import given_pixel, teacher_forced_params
 from keras_genimg.sampling.values import PlanValues, merged
 
@@ -31,7 +33,9 @@ UNKNOWN_TOLERANCE = 0.3
 HALF_PRECISION_FACTOR = 4
 
 
-def sampler_difference(model, images, conditions=()):
+def sampler_difference(
+    model: PixelModel, images: tf.Tensor, conditions: Sequence[tf.Tensor] = ()
+) -> tf.Tensor:
     """Compare the sampler's parameters with those of the forward pass.
 
     Args:
@@ -49,7 +53,13 @@ def sampler_difference(model, images, conditions=()):
     return difference_of_params(params, expected)
 
 
-def check_difference(model, weights, params, images, conditions=()):
+def check_difference(
+    model: PixelModel,
+    weights: Sequence[tuple[keras.Variable, Any]],
+    params: tf.Tensor,
+    images: tf.Tensor,
+    conditions: Sequence[tf.Tensor] = (),
+) -> None:
     """Raise an error unless the sampler's parameters are those of a forward pass.
 
     The sampler computes a sub-pixel before there are later ones, and these images in
@@ -109,7 +119,12 @@ def check_difference(model, weights, params, images, conditions=()):
     )
 
 
-def first_disagreement(model, images, conditions=(), limit=FLOAT32_TOLERANCE):
+def first_disagreement(
+    model: PixelModel,
+    images: tf.Tensor,
+    conditions: Sequence[tf.Tensor] = (),
+    limit: float = FLOAT32_TOLERANCE,
+) -> Any:
     """Return the first layer whose methods for the sampler disagree with its `call`.
 
     Args:
@@ -129,28 +144,29 @@ def first_disagreement(model, images, conditions=(), limit=FLOAT32_TOLERANCE):
     plan = dataclasses.replace(plan, observed=tuple(value for _, value in compared))
     plan_values = PlanValues.of(plan, given, conditions, fused=True)
 
-    def observe(params, values):
+    def observe(params: list[tf.Tensor], values: dict[Value, Any]) -> tf.Tensor:
         parts = [merged(values[value], 1) for _, value in compared]
         return tf.concat([tf.cast(x, tf.float32) for x in parts], axis=-1)
 
-    @functools.partial(tf.function, autograph=False)
-    def observed():
+    def visit() -> Any:
         choice = Choice([given], given_pixel, observe)
         return Pixels(plan_values).visit(choice, plan_values.height).observed
 
-    pixels = tf.transpose(observed(), (2, 0, 1, 3))
+    observed = tf.function(visit, autograph=False)()
+    pixels = tf.transpose(observed, (2, 0, 1, 3))
     inputs = tf.cast(images, model.inputs[0].dtype), *conditions
     steps = (*plan.fixed_steps, *plan.steps)
     maps = on_maps(steps, dict(zip(plan.inputs, inputs, strict=True)))
     maps = [tf.cast(merged(maps[value], 3), tf.float32) for _, value in compared]
-    pixels = tf.split(pixels, [each.shape[-1] for each in maps], axis=-1)
+    sizes: list[Any] = [each.shape[-1] for each in maps]
+    pixels = tf.split(pixels, sizes, axis=-1)
     for (step, _), *both in zip(compared, pixels, maps, strict=True):
         if not tf.reduce_max(difference_of_params(*both)) <= limit:
             return step.operation
     return None
 
 
-def difference_of_params(params, expected):
+def difference_of_params(params: tf.Tensor, expected: tf.Tensor) -> tf.Tensor:
     """Return the largest difference from the parameters of a forward pass.
 
     Args:
@@ -170,7 +186,12 @@ def difference_of_params(params, expected):
     return tf.where(tf.reduce_all(finite, axis=-1), part, np.inf)
 
 
-def tolerance(model, images, conditions=(), weights=()):
+def tolerance(
+    model: PixelModel,
+    images: tf.Tensor,
+    conditions: Sequence[tf.Tensor] = (),
+    weights: Sequence[tuple[keras.Variable, Any]] = (),
+) -> float:
     """Return the largest difference that rounding can explain.
 
     - In float32 and float64: 1e-4 of the largest parameter.

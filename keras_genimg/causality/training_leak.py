@@ -4,6 +4,8 @@ import contextlib
 import dataclasses
 import functools
 import warnings
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,13 +13,16 @@ import tensorflow as tf
 
 from keras_genimg.causality.blame import leaking_layer
 from keras_genimg.causality.changes import leaks_between, params_of, some_of
-from keras_genimg.causality.leak import worst_leak
+from keras_genimg.causality.image_pairs import ImagePairs
+from keras_genimg.causality.leak import Leak, worst_leak
 from keras_genimg.causality.random_weights import random_values
 from keras_genimg.keras_private import all_layers
+from keras_genimg.model_types import PixelModel
 from keras_genimg.sampling.forward_passes import forward_pass
+from keras_genimg.types import Array
 
 
-def training_leak(model, pairs):
+def training_leak(model: PixelModel, pairs: ImagePairs) -> Leak | None:
     """Find a sub-pixel that sees itself or a later one in training.
 
     Images and changed images are evaluated at the same places of two batches, under
@@ -42,10 +47,10 @@ def training_leak(model, pairs):
     # passes have the same noise.
     states = [(x, x.value) for x in model.variables if id(x) not in weighed]
 
-    def fresh_scope():
+    def fresh_scope() -> keras.StatelessScope:
         return keras.StatelessScope(state_mapping=[*weights, *states])
 
-    def params(inputs, forward):
+    def params(inputs: Sequence[Array], forward: Callable[..., Any]) -> Array:
         with fresh_scope():
             return params_of(model, inputs, forward)
 
@@ -87,8 +92,8 @@ def training_leak(model, pairs):
         leak = worst_leak(pairs.units[changed], seen_by, pairs.unit_shape)
         same = pairs.units == np.ravel_multi_index(leak.changed, pairs.unit_shape)
 
-        def outputs_of(graph, inputs):
-            def run(_, images, others):
+        def outputs_of(graph: keras.Model, inputs: Sequence[Array]) -> list[Array]:
+            def run(_: Any, images: Any, others: Any) -> Any:
                 return graph([images, *others], training=True)
 
             # All images are computed, since their noise depends on their places.
@@ -106,11 +111,13 @@ def training_leak(model, pairs):
         return dataclasses.replace(leak, layer=layer, in_training=True)
 
 
-def _training_pass(model, images, conditions):
+def _training_pass(
+    model: PixelModel, images: tf.Tensor, conditions: Sequence[tf.Tensor]
+) -> Any:
     return forward_pass(model, images, conditions, training=True)
 
 
-def _with_same_noise(forward):
+def _with_same_noise(forward: Callable[..., Any]) -> Callable[..., Any]:
     """Return a forward pass in a new graph, whose random operations have one seed.
 
     Layers that draw with `tf.random` then draw the same numbers in two such passes.
@@ -120,7 +127,7 @@ def _with_same_noise(forward):
         forward: Function of a model, images and conditions.
     """
 
-    def run(forward, *arguments):
+    def run(forward: Callable[..., Any], *arguments: Any) -> Any:
         tf.random.set_seed(0)  # In a graph, it sets the seed of this graph alone.
         return forward(*arguments)
 
@@ -129,7 +136,7 @@ def _with_same_noise(forward):
 
 
 @contextlib.contextmanager
-def _not_trainable(layers):
+def _not_trainable(layers: list[keras.Layer]) -> Generator[None]:
     """Return a context in which layers compute in training as in inference."""
     # The setter of a layer sets all of its variables, some of which may be frozen.
     variables = [(v, v.trainable) for layer in layers for v in layer.variables]
@@ -144,7 +151,7 @@ def _not_trainable(layers):
             variable.trainable = trainable
 
 
-def _warn_of_statistics(model, layers):
+def _warn_of_statistics(model: PixelModel, layers: str) -> None:
     warnings.warn(
         f"{layers} of {model.name} mixes the images of a batch in training, so that "
         f"pixels see later ones through the statistics of the batch. The loss of "

@@ -5,6 +5,7 @@ import json
 import math
 
 from genimg_export.files import atomic_path
+from keras_genimg.models import GenerativeModel
 from keras_genimg.ops.workers import sum_over_workers
 
 # These files of the run folder are the weights of the best epoch for held-out images,
@@ -31,7 +32,7 @@ def best_epoch(output):
     return min(losses.items(), key=lambda item: item[1], default=(None, None))
 
 
-def score_start(model, held_out, epochs, output, chief):
+def score_start(model: GenerativeModel, held_out, epochs, output, chief):
     """Score the weights that a run begins with as its epoch 0, if nobody has yet.
 
     They are kept until an epoch is better. All workers must call this. The noise of
@@ -56,7 +57,7 @@ def score_start(model, held_out, epochs, output, chief):
         print(f"Epoch 0/{epochs}, before training - val_loss: {loss:.4f}", flush=True)
 
 
-def keep_best(model, held_out, output):
+def keep_best(model: GenerativeModel, held_out, output):
     """Give a trained model its best weights, if better; return which weights it has."""
     average = ", averaged over the last steps" if model.optimizer.use_ema else ""
     trained = f"the end of training{average}"

@@ -4,15 +4,16 @@ import math
 from typing import Any
 
 from keras_genimg.commands.training_images import TEST_SEED, images_in
+from keras_genimg.models import GenerativeModel, LatentModel
 
 
-def nats_of(model, images, num_samples, **options):
+def nats_of(model: GenerativeModel, images, num_samples, **options):
     """Return the nats of images by name.
 
     The `nats` of models with latent variables are a bound by `num_samples` samples;
     their `elbo` is the looser bound that they are trained on.
     """
-    if not hasattr(model, "elbo"):
+    if not isinstance(model, LatentModel):
         return {"nats": -model.log_prob(images)}
     options |= {"num_samples": num_samples, "seed": TEST_SEED}
     bound = model.log_prob(images, **options)
@@ -28,7 +29,7 @@ def mean_of(name, values):
     }
 
 
-def report_of(model, test, num_samples):
+def report_of(model: GenerativeModel, test, num_samples):
     """Return the mean nats of the test images with standard error."""
     found = nats_of(model, test, num_samples)
     images = images_in(test)

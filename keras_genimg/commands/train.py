@@ -37,6 +37,7 @@ from keras_genimg.commands.training_images import (
     rounding_notice,
     size_options,
 )
+from keras_genimg.models import GenerativeModel
 from keras_genimg.ops.devices import num_cores
 from keras_genimg.ops.workers import is_chief, sum_over_workers
 from keras_genimg.presets import Recipe
@@ -262,7 +263,7 @@ def described(run, num_images):
     )
 
 
-def fit(run, model):
+def fit(run, model: GenerativeModel):
     """Train a model, and give it its best weights; return facts for the report."""
     output, epochs, held_out = run.output, run.recipe.epochs, run.held_out
     start = time.monotonic()
@@ -315,7 +316,7 @@ def make_model(run):
     return model
 
 
-def set_first_weights(model, start_from, family, name):
+def set_first_weights(model: GenerativeModel, start_from, family, name):
     """Let a model begin with the weights of a run, or with those in the package.
 
     A model that takes labels gets those that fit.
@@ -336,7 +337,7 @@ def set_first_weights(model, start_from, family, name):
         sys.exit(f"--start-from {start_from} has other weights than {name}: {error}")
 
 
-def set_fitting_weights(model, other):
+def set_fitting_weights(model: GenerativeModel, other):
     """Give a model the weights of another that fit; return which do not, as a text.
 
     Those that the other one lacks are 0, except the embedding of classes. A model that

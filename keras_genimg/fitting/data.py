@@ -12,6 +12,7 @@ from keras_genimg.datasets import Epochs
 from keras_genimg.datasets.epochs import make_epochs
 from keras_genimg.inputs.images import images_of, refuse_targets
 from keras_genimg.keras_private import is_multi_worker
+from keras_genimg.model_types import ImageModel
 from keras_genimg.ops.workers import shared_seed, sum_over_workers
 
 
@@ -152,7 +153,7 @@ def _slice(arrays, examples):
     return tf.nest.map_structure(lambda array: array[examples], arrays)
 
 
-def with_images_as_targets(x: Any, model: keras.Model, owner: str) -> Any:
+def with_images_as_targets(x: Any, model: ImageModel, owner: str) -> Any:
     """Return a data source with the images instead of targets that are None.
 
     Keras reads weights next to None from some sources only; with several replicas, from

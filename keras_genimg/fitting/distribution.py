@@ -12,6 +12,7 @@ from keras_genimg.keras_private import (
     scope_of,
     scope_of_optimizer,
 )
+from keras_genimg.model_types import ImageModel
 from keras_genimg.ops.replicas import whole_batch
 
 
@@ -30,7 +31,7 @@ def check_strategy(owner: str) -> None:
         )
 
 
-def check_compile(model, optimizer, arguments):
+def check_compile(model: ImageModel, optimizer, arguments):
     """Raise if the strategy does not support these `compile` arguments.
 
     Layers that replicas normalize differently are only a warning.
@@ -82,7 +83,7 @@ def check_compile(model, optimizer, arguments):
         _warn_of_statistics(model, replicas)
 
 
-def _warn_of_statistics(model, replicas):
+def _warn_of_statistics(model: ImageModel, replicas):
     """Warn of layers that use the statistics of a replica's part of the batch."""
     names = [
         f"'{layer.name}'"
@@ -108,7 +109,7 @@ def _is_always_inference(layer):
     return bool(calls) and all(call.get("training") is False for call in calls)
 
 
-def check_scope(model, method):
+def check_scope(model: ImageModel, method):
     """Raise if a model is compiled or trained in another scope than its own.
 
     Args:

@@ -43,13 +43,14 @@ from keras_genimg.keras_private import (
     metrics_given,
     metrics_of_compile,
 )
+from keras_genimg.model_types import ImageModel
 
 
 class ArrangingCallback(keras.callbacks.Callback):
     """Callback that arranges the data of `fit`, before Keras makes an iterator."""
 
     def arranged(
-        self, model: keras.Model, x: Any, arguments: dict[str, Any]
+        self, model: ImageModel, x: Any, arguments: dict[str, Any]
     ) -> contextlib.AbstractContextManager[tuple[Any, dict[str, Any]]]:
         """Return a context that yields training data, and restores a model at its end.
 
@@ -75,7 +76,7 @@ class Fitter:
         model: A `GenerativeModel`.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: ImageModel):
         self._model = model
         self._check = StepCheck(model)
         self.iterators = IteratorKeeper()
@@ -209,7 +210,7 @@ class Fitter:
         """
         image_shape = tuple(image_shape)
         if None not in image_shape:
-            self._model._check_graph(image_shape, training)
+            self._model.check_graph(image_shape, training)
 
     def _refuse_class_weight(self, given, method):
         if given.get("class_weight") is not None:
@@ -243,7 +244,7 @@ class Fitter:
         model = self._model
         if model.distribute_strategy.num_replicas_in_sync == 1:
             return keras_step(self._checked_batch(data, what))
-        variables, compiled = [*model._epoch_variables()], metrics_of_compile(model)
+        variables, compiled = [*model.epoch_variables()], metrics_of_compile(model)
         if compiled is not None and not compiled.built:
             # Keras lists these from the first step on, unless `fit` built them before.
             for metric in metrics_given(model):

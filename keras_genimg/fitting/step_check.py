@@ -17,6 +17,7 @@ from keras_genimg.inputs.images import (
     wanted_shape,
     with_shape,
 )
+from keras_genimg.model_types import ImageModel
 
 
 class StepCheck:
@@ -40,7 +41,7 @@ class StepCheck:
     # time would cost 0.1 ms, whereas logs reach the host anyway.
     key = "input_out_of_range"
 
-    def __init__(self, model):
+    def __init__(self, model: ImageModel):
         self.model = model
         self.received: Any = None  # `after` makes this variable.
         # True if the host reads the variables after this step.
@@ -244,7 +245,7 @@ class _Input:
         owner: The call that received it, for error texts.
     """
 
-    def __init__(self, model, tensor, value, images, owner):
+    def __init__(self, model: ImageModel, tensor, value, images, owner):
         value = tf.convert_to_tensor(value)
         if value.shape.rank is None:
             # The step was traced for several ranks, so the rank is not known here.
@@ -304,7 +305,7 @@ class _Input:
         return tf.ensure_shape(tf.pad(cut, margins), sizes)
 
 
-def _check_static_targets(model, y, images, owner):
+def _check_static_targets(model: ImageModel, y, images, owner):
     """Raise if targets cannot be images, by what is known before a step runs."""
     is_number = y.dtype.is_floating or y.dtype.is_integer or y.dtype.is_bool
     if not is_number or not y.shape.is_compatible_with(images.shape):

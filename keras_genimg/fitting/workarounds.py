@@ -16,9 +16,10 @@ from keras_genimg.keras_private import (
     leave_gradients_unsummed,
     set_dataset_of,
 )
+from keras_genimg.model_types import FunctionalModel
 
 
-def any_batch(inputs, model):
+def any_batch(inputs, model: FunctionalModel):
     """Return the inputs of a model in a graph, with an unknown number of examples.
 
     This works around a bug of Keras 3.15.1: if the static batch size equals the number

@@ -1,13 +1,17 @@
 """Completion of images by sampling importance resampling."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
 from keras_genimg.likelihoods import Categorical
+from keras_genimg.model_types import PixelModel
 from keras_genimg.ops.uniforms import CANDIDATES, CHOICE, seeded_uniforms
 from keras_genimg.sampling.forward_passes import forward_pass
 from keras_genimg.sampling.pixel_sampler import PixelSampler
-from keras_genimg.types import TensorLike
+from keras_genimg.types import Array, AxisSize, TensorLike
 
 
 def temperatures(temperature: float | TensorLike) -> tf.Tensor:
@@ -26,16 +30,16 @@ def temperatures(temperature: float | TensorLike) -> tf.Tensor:
 
 
 def completion_of_candidates(
-    model,
+    model: PixelModel,
     sample: PixelSampler,
-    order: np.ndarray | None,
+    order: Array | None,
     num_candidates: int,
-    seeds,
-    temperature,
-    images,
-    known,
-    conditions,
-):
+    seeds: tf.Tensor,
+    temperature: tf.Tensor,
+    images: tf.Tensor,
+    known: tf.Tensor,
+    conditions: Sequence[tf.Tensor],
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Complete images by sampling importance resampling, for a graph.
 
     Candidates are sampled in raster order, so they do not depend on the known pixels
@@ -67,7 +71,7 @@ def completion_of_candidates(
     References:
         Rubin, Using the SIR algorithm to simulate posterior distributions, 1988.
     """
-    batch, image_shape = tf.shape(seeds)[0], images.shape[1:]
+    batch, image_shape = tf.shape(seeds)[0], images.shape[1:].as_list()
     known = tf.broadcast_to(known, (batch, *image_shape))
     temperature, given, given_known, *conditions = (
         tf.repeat(tensor, num_candidates, axis=0)
@@ -103,7 +107,9 @@ def completion_of_candidates(
     return completed, effective_size(log_weights)
 
 
-def candidate_uniforms(seeds, shape, num_candidates):
+def candidate_uniforms(
+    seeds: tf.Tensor, shape: Sequence[AxisSize], num_candidates: int
+) -> tf.Tensor:
     """Return the random numbers of all candidates, grouped by image.
 
     Candidate 0 uses the numbers of `generate`. Candidate `k` uses its own stream of the
@@ -119,7 +125,9 @@ def candidate_uniforms(seeds, shape, num_candidates):
     """
     batch = tf.shape(seeds)[0]
     first = seeded_uniforms(seeds, shape)
-    indices = tf.tile(tf.range(1, num_candidates), (batch,))
+    # TensorFlow takes a tuple of scalar tensors too, which its stubs do not know.
+    times: Any = (batch,)
+    indices = tf.tile(tf.range(1, num_candidates), times)
     others = tf.repeat(seeds, num_candidates - 1, axis=0)
     others = seeded_uniforms(others, shape, (CANDIDATES, indices))
     others = tf.reshape(others, (batch, num_candidates - 1, *shape))
@@ -127,7 +135,7 @@ def candidate_uniforms(seeds, shape, num_candidates):
     return tf.reshape(together, (batch * num_candidates, *shape))
 
 
-def later_known(known, order=None):
+def later_known(known: tf.Tensor, order: Array | None = None) -> tf.Tensor:
     """Mark the known pixels after the first unknown one.
 
     Args:
@@ -139,8 +147,10 @@ def later_known(known, order=None):
     Returns:
         Booleans of shape `(batch, height, width)`.
     """
-    known = known[..., 0] > 0
-    unknown = tf.cast(tf.reshape(~known, (tf.shape(known)[0], -1)), tf.int32)
+    known = known[:, :, :, 0] > 0
+    unknown = tf.cast(
+        tf.reshape(tf.logical_not(known), (tf.shape(known)[0], -1)), tf.int32
+    )
     if order is not None:
         unknown = tf.gather(unknown, order, axis=1)
     begun = tf.cumsum(unknown, axis=1) > 0
@@ -149,7 +159,7 @@ def later_known(known, order=None):
     return known & tf.reshape(begun, tf.shape(known))
 
 
-def effective_size(log_weights):
+def effective_size(log_weights: tf.Tensor) -> tf.Tensor:
     """Return the effective sample size, `sum(w)**2 / sum(w**2)`.
 
     Args:

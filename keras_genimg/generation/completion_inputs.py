@@ -1,12 +1,17 @@
 """Check of the images and masks that `complete` receives."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_genimg.inputs.calls import eager_task
 from keras_genimg.inputs.images import check_shape
+from keras_genimg.model_types import PixelModel
+from keras_genimg.types import Array
 
 
-def checked_completion(images, known, model):
+def checked_completion(
+    images: ArrayLike, known: ArrayLike, model: PixelModel
+) -> tuple[Array, Array]:
     """Validate the images and the masks of `complete`.
 
     Unknown pixels become 0. Both get the shape of `images`, in float32.

@@ -18,6 +18,7 @@ from keras_genimg.generation.scheme import Inspection, SamplingScheme
 from keras_genimg.inputs.calls import cost_of_image
 from keras_genimg.inputs.function_cache import UntilChange
 from keras_genimg.keras_private import all_layers
+from keras_genimg.model_types import PixelModel
 from keras_genimg.ops.devices import is_on_gpu
 from keras_genimg.ops.graphs import random_operations, shared_eager_traces
 from keras_genimg.ops.precision import has_half_precision, in_float32, is_quantized
@@ -49,8 +50,8 @@ class Sampler:
         weights: Result of `prepare`.
         seeds: Integers, `(batch,)`.
         temperature: A scalar.
-        *others: `images` and `known`, for completions; smaller images, for a
-            `first_scale` above 0; then the conditions.
+        *others: `images` and `known`, for completions; smaller images, to enlarge
+            them; then the conditions.
 
     Returns:
         Images; for completions, also effective sample sizes.
@@ -75,7 +76,7 @@ class Sampler:
         self._passed = passed
         self._has_passed = False
         self._traced: Any = None
-        self._networks: list[keras.Model] = []
+        self._networks: list[PixelModel] = []
         self._variables = list(self._model.weights)
         # One call that reads all weights takes a third of the time of one call each.
         read = tf.function(
@@ -119,7 +120,15 @@ class Sampler:
         )
         return (images, *sizes) if sizes else images
 
-    def _run(self, weights, num_rows, is_check, seeds, temperature, *others):
+    def _run(
+        self,
+        weights: list[tf.Tensor],
+        num_rows: tf.Tensor,
+        is_check: tf.Tensor,
+        seeds: tf.Tensor,
+        temperature: tf.Tensor,
+        *others: tf.Tensor,
+    ) -> tuple[list[tf.Tensor], list[tuple[Any, ...]]]:
         """Generate or complete images with some weights, for a graph.
 
         Args:
@@ -158,9 +167,12 @@ class Sampler:
             self._refuse_noise(scope)
         self._networks = [network for network, *_ in records]
         recorded = [tuple(tensors) for _, *tensors in records]
-        return [tf.cast(images, self._model.likelihood.dtype), *sizes], recorded
+        return [
+            tf.cast(images, np.dtype(self._model.likelihood.dtype)),
+            *sizes,
+        ], recorded
 
-    def _refuse_noise(self, scope):
+    def _refuse_noise(self, scope: keras.StatelessScope) -> None:
         """Raise an error if sampling changed the state of a random generator."""
         model = self._model
         changed = scope.state_mapping.keys() - set(map(id, model.weights))
@@ -179,7 +191,7 @@ class Sampler:
             error.depends_on_batch = True
             raise error
 
-    def _refuse_random_operations(self, traced):
+    def _refuse_random_operations(self, traced: Any) -> None:
         """Raise an error if a traced graph has noise that no seed decides."""
         operations = random_operations(traced)
         if operations:
@@ -204,7 +216,7 @@ class Sampler:
         # Inside a `keras.StatelessScope`, some values are not variables.
         return [tf.convert_to_tensor(value) for value in values]
 
-    def _trace(self):
+    def _trace(self) -> Any:
         """Return the function that generates, after its first trace.
 
         Raises:
@@ -268,17 +280,18 @@ class Sampler:
             if self.key.method == "incremental":
                 self._check_incremental()
             else:
-                self._scheme.check_causal(self.key.image_shape)
+                self._model.check_causal(self.key.image_shape)
 
-    def _check_incremental(self):
+    def _check_incremental(self) -> None:
         """Compare the parameters of the incremental sampler with a forward pass."""
         model, image_shape = self._model, self.key.image_shape
         is_half = has_half_precision(model)
         twin = in_float32(model) if is_half else None
         if twin is not None:
-            twin._samplers.sampler(self.key.without_candidates()).check()
+            key = self.key.without_candidates()
+            Sampler(twin.sampling_scheme, key, self._passed).check()
         elif is_half or is_quantized(model) or is_on_gpu():
-            self._scheme.check_causal(image_shape)
+            model.check_causal(image_shape)
         else:
             announce_check(model, image_shape)
         both = random_values(model), jittered_values(model)
@@ -307,7 +320,9 @@ class Sampler:
             for network, images, params, conditions in records:
                 check_difference(network, weights, params, images, conditions)
 
-    def _sampled_under(self, weights):
+    def _sampled_under(
+        self, weights: list[tuple[keras.Variable, Any]]
+    ) -> list[tuple[PixelModel, Any, Any, Any]]:
         """Return networks with two images, their parameters and conditions."""
         model, shape = self._model, self.key.image_shape
         generator = np.random.default_rng(0)
@@ -334,7 +349,7 @@ class Sampler:
         ]
 
 
-def _variables_of(layer):
+def _variables_of(layer: keras.Layer) -> list[keras.Variable]:
     """Return the variables of a layer, those included that Keras does not list.
 
     Recurrent layers with `stateful=True` do not list their states.

@@ -17,8 +17,6 @@ class SamplerKey:
             `SamplingScheme.largest_small_batch`, `"large"` above, or `"any"`.
         num_candidates: Number of candidates for each completion; None to generate new
             images.
-        first_scale: Index of the first scale to generate, in a Multi-Scale PixelRNN. If
-            above 0, images of the scale before it are given.
     """
 
     method: Method
@@ -26,7 +24,6 @@ class SamplerKey:
     jit_compile: bool
     batches: BatchSizes
     num_candidates: int | None = None
-    first_scale: int = 0
 
     def without_candidates(self) -> "SamplerKey":
         """Return the key of new images that are generated in the same way."""

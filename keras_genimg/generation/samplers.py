@@ -3,7 +3,6 @@
 import dataclasses
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from keras_genimg.generation.sampler import Sampler
@@ -15,7 +14,7 @@ from keras_genimg.inputs.images import sized_image_shape
 from keras_genimg.ops.checks import check_choice, check_temperature
 from keras_genimg.ops.devices import num_cores
 from keras_genimg.sampling import METHODS
-from keras_genimg.types import BatchSizes, Method, Shape, Verbose
+from keras_genimg.types import Array, BatchSizes, Method, Shape, Verbose
 
 
 class Samplers:
@@ -43,7 +42,6 @@ class Samplers:
         jit_compile: bool,
         batch_size: int | None,
         num_candidates: int | None = None,
-        first_scale: int = 0,
     ) -> SamplerKey:
         """Return the `SamplerKey` of what a call asks for.
 
@@ -55,7 +53,6 @@ class Samplers:
             batch_size: Number of images, each candidate one; None for a graph that gets
                 batches of any size.
             num_candidates: See `SamplerKey`.
-            first_scale: See `SamplerKey`.
 
         Raises:
             ValueError: If the method is unknown, or the size does not fit.
@@ -64,8 +61,9 @@ class Samplers:
         if method is None:
             method = model.sampling_method
         method = check_choice("method", method, tuple(METHODS), owner)
-        shape = tuple(sized_image_shape(model, image_size, owner))
-        key = SamplerKey(method, shape, jit_compile, "any", num_candidates, first_scale)
+        height, width, colors = sized_image_shape(model, image_size, owner)
+        shape = height, width, colors
+        key = SamplerKey(method, shape, jit_compile, "any", num_candidates)
         if batch_size is None:
             return key
         is_small = batch_size <= self._largest_small_batch(key)
@@ -105,7 +103,7 @@ class Samplers:
         self,
         key: SamplerKey,
         temperature: float,
-        inputs: list[np.ndarray],
+        inputs: list[Array],
         batch_size: int,
         verbose: Verbose,
         owner: str,
@@ -116,8 +114,7 @@ class Samplers:
             key: The `SamplerKey`.
             temperature: Number that divides the logits.
             inputs: Arrays with one element per image: seeds; images and known pixels,
-                for completions; smaller images, for a `first_scale` above 0; and the
-                conditions.
+                for completions; smaller images, to enlarge them; and the conditions.
             batch_size: Number of images in a batch.
             verbose: See `AutoregressiveModel.generate`.
             owner: Name of the public method, for error texts.
@@ -141,7 +138,7 @@ class Samplers:
         # `keras.StatelessScope` around this call.
         weights = sampler.prepare()
 
-        def sample(seeds, *others):
+        def sample(seeds: tf.Tensor, *others: tf.Tensor) -> Any:
             return sampler(weights, seeds, divisor, *others)
 
         # A pixel is too little work for several cores. A forward pass is not.

@@ -4,17 +4,17 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-import keras
-import numpy as np
 import tensorflow as tf
 
 from keras_genimg.generation.candidates import completion_of_candidates, temperatures
 from keras_genimg.generation.sampler_key import SamplerKey
+from keras_genimg.model_types import PixelModel
 from keras_genimg.ops.uniforms import seeded_uniforms
 from keras_genimg.sampling import METHODS
 from keras_genimg.sampling.sampler import incremental_sampler, largest_small_batch
+from keras_genimg.types import Array, Shape
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,6 +32,15 @@ class Inspection:
 NO_INSPECTION = Inspection()
 
 
+class SampledModel(PixelModel, Protocol):
+    """A model that has a `SamplingScheme`."""
+
+    @property
+    def sampling_scheme(self) -> "SamplingScheme":
+        """How the model's networks make an image from a seed."""
+        ...
+
+
 class SamplingScheme:
     """How a model generates images: by one network, all pixels in raster order.
 
@@ -47,9 +56,9 @@ class SamplingScheme:
             for raster order.
     """
 
-    order: np.ndarray | None = None
+    order: Array | None = None
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: SampledModel):
         self.model = model
 
     # A subclass may override these methods.
@@ -58,7 +67,7 @@ class SamplingScheme:
         self,
         key: SamplerKey,
         uniforms: tf.Tensor,
-        temperature: tf.Tensor,
+        temperature: float | tf.Tensor,
         conditions: Sequence[tf.Tensor],
         images: tf.Tensor | None = None,
         known: tf.Tensor | None = None,
@@ -131,35 +140,36 @@ class SamplingScheme:
         """
         sample = functools.partial(self.sample_pixels, key, inspection=inspection)
         temperature = temperatures(temperature)
+        num_candidates = key.num_candidates or 1
         # A single candidate needs no weight, so there is no forward pass.
-        if key.num_candidates == 1:
+        if num_candidates == 1:
             uniforms = seeded_uniforms(seeds, key.image_shape)
             completed = sample(uniforms, temperature, conditions, images, known)
             sizes = tf.ones_like(seeds, tf.float32)
         else:
             given = seeds, temperature, images, known, conditions
             completed, sizes = completion_of_candidates(
-                self.model, sample, self.order, key.num_candidates, *given
+                self.model, sample, self.order, num_candidates, *given
             )
         return tf.ensure_shape(completed, (None, *key.image_shape)), sizes
 
     def networks(
         self, images: tf.Tensor, conditions: Sequence[tf.Tensor]
-    ) -> list[tuple[keras.Model, tf.Tensor, Sequence[tf.Tensor]]]:
+    ) -> list[tuple[PixelModel, tf.Tensor, Sequence[tf.Tensor]]]:
         """Return `(model, images, conditions)` of each network."""
         return [(self.model, images, conditions)]
 
-    def uniforms_shape(self, image_shape: tuple[int, ...]) -> tuple[int, ...]:
+    def uniforms_shape(self, image_shape: Shape) -> Shape:
         """Return the shape of the random numbers of a new image."""
         return image_shape
 
-    def given_shapes(self, key: SamplerKey) -> list[tuple[int, ...]]:
+    def given_shapes(self, key: SamplerKey) -> list[Shape]:
         """Return the shapes of the images and masks that come before conditions."""
         return [] if key.num_candidates is None else [key.image_shape] * 2
 
     def known(
-        self, images: np.ndarray, known: np.ndarray, conditions: Sequence[np.ndarray]
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self, images: Array, known: Array, conditions: Sequence[Array]
+    ) -> tuple[Array, Array]:
         """Return the images and the known pixels of a completion.
 
         Args:
@@ -174,30 +184,21 @@ class SamplingScheme:
 
     # All schemes share these methods.
 
-    def _network_shapes(self, image_shape):
-        """Return `(model, image_shape)` of each network."""
-        own, networks = self.model, self.model._raster_models()
-        return [(x, image_shape if x is own else x.image_shape) for x in networks]
-
-    def num_passes(self, image_shape: tuple[int, ...]) -> int:
-        """Return the number of forward passes of the ancestral sampler."""
-        networks = self._network_shapes(image_shape)
-        return sum(math.prod(x.likelihood.unit_shape(shape)) for x, shape in networks)
-
-    def largest_small_batch(self, image_shape: tuple[int, ...]) -> int:
-        """Return the size up to which batches have a faster order; 0 for none."""
-        networks = self._network_shapes(image_shape)
-        return max(largest_small_batch(*network) for network in networks)
-
-    def check_causal(
-        self, image_shape: tuple[int, ...], training: bool = False
-    ) -> None:
-        """Raise an error unless each network is causal, which is checked once.
+    def network_shapes(self, image_shape: Shape) -> list[tuple[PixelModel, Shape]]:
+        """Return `(model, image_shape)` of each network.
 
         Args:
-            image_shape: `(height, width, colors)`.
-            training: Whether to check the forward pass of training too.
+            image_shape: `(height, width, colors)` of the model's images.
         """
-        if self.model.check_causality:
-            for network, shape in self._network_shapes(image_shape):
-                network._causal_check(shape, training)
+        own, networks = self.model, self.model.raster_models()
+        return [(x, image_shape if x is own else x.image_shape) for x in networks]
+
+    def num_passes(self, image_shape: Shape) -> int:
+        """Return the number of forward passes of the ancestral sampler."""
+        networks = self.network_shapes(image_shape)
+        return sum(math.prod(x.likelihood.unit_shape(shape)) for x, shape in networks)
+
+    def largest_small_batch(self, image_shape: Shape) -> int:
+        """Return the size up to which batches have a faster order; 0 for none."""
+        networks = self.network_shapes(image_shape)
+        return max(largest_small_batch(*network) for network in networks)

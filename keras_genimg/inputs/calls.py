@@ -15,6 +15,7 @@ from keras_genimg.inputs.images import (
     inputs_of,
     without_tuple,
 )
+from keras_genimg.model_types import ImageModel
 from keras_genimg.ops.checks import check_choice, check_positive_int
 from keras_genimg.ops.uniforms import MAX_SEED
 
@@ -93,7 +94,15 @@ def seeded_batches(function, seed):
 
 
 def call_in_batches(
-    model, function, inputs, batch_size, verbose, method, note="", cost=0, num_threads=1
+    model: ImageModel,
+    function,
+    inputs,
+    batch_size,
+    verbose,
+    method,
+    note="",
+    cost=0,
+    num_threads=1,
 ):
     """Call a function that generates images, batch by batch.
 
@@ -127,7 +136,14 @@ def call_in_batches(
 
 
 def map_images(
-    model, function, images, method, batch_size, verbose, note="", splits=False
+    model: ImageModel,
+    function,
+    images,
+    method,
+    batch_size,
+    verbose,
+    note="",
+    splits=False,
 ):
     """Call a function on batches of a model's inputs.
 
@@ -167,7 +183,7 @@ def map_images(
     return _called(function, batches, 1, task, total, verbose, note, unit=unit)
 
 
-def eager_task(model, method):
+def eager_task(model: ImageModel, method):
     """Return the name of a method that returns arrays, which a graph cannot compute."""
     task = f"{model.name}.{method}"
     if not tf.executing_eagerly():
@@ -260,7 +276,7 @@ def reported(batches, task, total, verbose="auto", note="", slow=False, unit="im
         bar.update(done, finalize=True)
 
 
-def cost_of_image(model, shape):
+def cost_of_image(model: ImageModel, shape):
     """Return about how many operations a forward pass of one image takes."""
     return 2 * model.count_params() * math.prod(shape[:2])
 

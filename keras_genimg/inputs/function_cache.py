@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from keras_genimg.keras_private import all_layers
+from keras_genimg.model_types import ImageModel
 
 _INPUT = keras.Input((1,))
 # Attributes that every layer or model has are Keras' own bookkeeping.
@@ -38,7 +39,7 @@ class LayerVersion:
         model: The model.
     """
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: ImageModel):
         self._model = model
         self._state: list[Any] = []
         self._mark = object()
@@ -109,7 +110,7 @@ def _is_same(value, other):
     return type(value) is type(other) in _BY_VALUE and value == other
 
 
-def _state(model):
+def _state(model: ImageModel):
     """Return the objects that traced functions of a model hold on to."""
     state = [*model.variables, model.likelihood]
     own = [*vars(model.likelihood).values()]

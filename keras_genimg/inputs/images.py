@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.inputs.torch_loader import is_torch_loader, loader_dataset
+from keras_genimg.model_types import FunctionalModel, ImageModel
 from keras_genimg.ops.checks import check_image_shape
 
 # The weights of images in a loss are checked like a condition.
@@ -13,7 +14,7 @@ SAMPLE_WEIGHT = keras.KerasTensor((None,), "float32", name="sample_weight")
 TARGETS = keras.KerasTensor((None, None, None, None), "float32", name="targets")
 
 
-def images_of(x, model):
+def images_of(x, model: FunctionalModel):
     """Return the images among a model's inputs, which are its first input.
 
     Args:
@@ -26,7 +27,7 @@ def images_of(x, model):
     return inputs_of(x, model)[0]
 
 
-def inputs_of(x, model):
+def inputs_of(x, model: FunctionalModel):
     """Return a model's inputs as a list in the order of `model.inputs`.
 
     Args:
@@ -51,7 +52,7 @@ def inputs_of(x, model):
     )
 
 
-def like(x, values, model):
+def like(x, values, model: FunctionalModel):
     """Return a list of inputs in the structure of `x`; a single one as a tensor."""
     if len(values) == 1:
         return values[0]
@@ -59,7 +60,7 @@ def like(x, values, model):
     return dict(zip(names, values, strict=True)) if isinstance(x, dict) else values
 
 
-def checked_inputs(x, model, owner, in_steps=False):
+def checked_inputs(x, model: ImageModel, owner, in_steps=False):
     """Validate inputs to `fit`, `log_prob` and similar methods.
 
     Arrays and tensors are checked completely, a `tf.data.Dataset` only by its element
@@ -109,7 +110,7 @@ def checked_inputs(x, model, owner, in_steps=False):
     return like(x, [images, *conditions], model)
 
 
-def checked_values(x, model, owner):
+def checked_values(x, model: ImageModel, owner):
     """Return a model's inputs as arrays; raise if a shape or a value does not fit.
 
     Args:
@@ -130,11 +131,11 @@ def checked_values(x, model, owner):
         checked_condition(model, tensor, values, images.shape)
         for tensor, values in zip(model.inputs[1:], others, strict=True)
     ]
-    model._check_together(images, conditions, owner)
+    model.check_together(images, conditions, owner)
     return [images, *conditions]
 
 
-def check_shape(shape, model, owner):
+def check_shape(shape, model: ImageModel, owner):
     """Raise unless `shape` is that of a batch of the model's images.
 
     Raises:
@@ -153,7 +154,7 @@ def check_shape(shape, model, owner):
         )
 
 
-def known_image_shape(x, model):
+def known_image_shape(x, model: ImageModel):
     """Return the shape of the images in `x`, with None for unknown sizes.
 
     Args:
@@ -172,7 +173,7 @@ def known_image_shape(x, model):
     return tuple(known[1:])
 
 
-def sized_image_shape(model, image_size, owner):
+def sized_image_shape(model: FunctionalModel, image_size, owner):
     """Return a model's image shape with unknown sizes taken from `image_size`.
 
     Args:
@@ -201,7 +202,7 @@ def sized_image_shape(model, image_size, owner):
     return check_image_shape((*size, colors), owner)
 
 
-def _check_dataset(dataset, model, owner, in_steps):
+def _check_dataset(dataset, model: ImageModel, owner, in_steps):
     """Raise if a data set is empty or its elements are not batches of inputs.
 
     Raises:
@@ -230,7 +231,7 @@ def _check_dataset(dataset, model, owner, in_steps):
     check_shape(images.shape, model, owner)
 
 
-def check_use_of_targets(model, y, sample_weight, owner):
+def check_use_of_targets(model: ImageModel, y, sample_weight, owner):
     """Raise if there are targets without weights, or weights that the model ignores.
 
     Keras drops weights without targets, so data with weights has the images instead of
@@ -249,7 +250,7 @@ def check_use_of_targets(model, y, sample_weight, owner):
     if sample_weight is None:
         if y is not None:
             refuse_targets(model, owner, received)
-    elif not model._weighs_images:
+    elif not model.weighs_images:
         raise ValueError(
             f"{owner} takes no `sample_weight`, since it would not weigh the whole "
             f"loss of an image. Leave it out, or repeat images in the data. Received: "
@@ -259,7 +260,7 @@ def check_use_of_targets(model, y, sample_weight, owner):
         refuse_targets(model, owner, received, weighed=True)
 
 
-def check_targets(model, y, images, owner):
+def check_targets(model: ImageModel, y, images, owner):
     """Raise unless targets that come with weights are the images.
 
     Args:
@@ -281,7 +282,7 @@ def check_targets(model, y, images, owner):
         refuse_targets(model, owner, received, weighed=True)
 
 
-def refuse_targets(model, owner, received, weighed=False):
+def refuse_targets(model: ImageModel, owner, received, weighed=False):
     """Raise, and say where conditions belong.
 
     Args:
@@ -315,7 +316,7 @@ def refuse_targets(model, owner, received, weighed=False):
     )
 
 
-def unpacked(data, model):
+def unpacked(data, model: ImageModel):
     """Return inputs, targets and weights of `validation_data`.
 
     A tuple of as many arrays as the model has inputs holds the inputs.
@@ -339,7 +340,7 @@ def without_tuple(element):
     return element[0] if isinstance(element, tuple) else element
 
 
-def condition_arrays(model, conditions, num_images, image_shape=None):
+def condition_arrays(model: ImageModel, conditions, num_images, image_shape=None):
     """Return conditions as arrays in the order of the model's inputs.
 
     Args:
@@ -377,7 +378,7 @@ def condition_arrays(model, conditions, num_images, image_shape=None):
     ]
 
 
-def checked_condition(model, tensor, values, images_shape):
+def checked_condition(model: ImageModel, tensor, values, images_shape):
     """Return a condition as an array; raise if its shape or a value does not fit.
 
     Args:
@@ -395,7 +396,7 @@ def checked_condition(model, tensor, values, images_shape):
     return values
 
 
-def with_shape(model, tensor, values, images_shape):
+def with_shape(model: ImageModel, tensor, values, images_shape):
     """Return a condition with the rank of its input; raise unless its shape fits.
 
     As in Keras, a last axis of size 1 may be missing or superfluous.
@@ -418,7 +419,7 @@ def with_shape(model, tensor, values, images_shape):
     return values
 
 
-def check_condition_shape(model, tensor, shape, images_shape):
+def check_condition_shape(model: ImageModel, tensor, shape, images_shape):
     """Raise unless a condition has the shape of its input.
 
     Args:
@@ -476,7 +477,7 @@ def wanted_shape(tensor, shape, images_shape):
     return wanted
 
 
-def check_condition_values(model, tensor, values):
+def check_condition_values(model: ImageModel, tensor, values):
     """Raise if a value of a condition is out of range.
 
     Args:
@@ -498,7 +499,7 @@ def check_condition_values(model, tensor, values):
         )
 
 
-def in_range(model, tensor, values):
+def in_range(model: ImageModel, tensor, values):
     """Return a mask of the values of a condition that are in range, also in a graph.
 
     Floats must be finite. Integers must be integers before any conversion, which would
@@ -528,7 +529,7 @@ def in_range(model, tensor, values):
     return (values >= low) & (values <= high)
 
 
-def check_condition_ranges(model):
+def check_condition_ranges(model: ImageModel):
     """Raise if the model defines a range for an input that does not exist.
 
     Raises:
@@ -543,7 +544,7 @@ def check_condition_ranges(model):
         )
 
 
-def _limits(model, tensor):
+def _limits(model: ImageModel, tensor):
     """Return the smallest and the largest integer of an input, or None for floats."""
     check_condition_ranges(model)
     if tensor.name in model.condition_ranges:

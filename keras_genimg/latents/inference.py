@@ -1,17 +1,19 @@
 """Bounds of the log-probability, from samples of latent variables."""
 
-import typing
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from keras_genimg.ops.uniforms import POSTERIOR
+from keras_genimg.types import Stream, TensorLike
 
 # Largest number of an image's samples that are evaluated as one batch.
 _MOST_SAMPLES = 100
 
 
-class Inference(typing.NamedTuple):
+class Inference(NamedTuple):
     """Terms of the bound, for one sample of each image's latent variables.
 
     Attributes:
@@ -33,19 +35,29 @@ def repeated(batch, copies):
     return batch if copies is None else tf.repeat(batch, copies, axis=0)
 
 
-def mean_elbo(model, images, seeds, num_samples):
+class Infer(Protocol):
+    """Function that a model with latent variables infers them by, for a graph."""
+
+    def __call__(
+        self, images: TensorLike, copies: int | tf.Tensor | None = None
+    ) -> Callable[[TensorLike, Stream], Inference]:
+        """Return a function that samples latent variables, see `LatentModel.infer`."""
+        ...
+
+
+def mean_elbo(infer: Infer, images, seeds, num_samples):
     """Return the mean ELBO over samples in nats, for a graph.
 
     Args:
-        model: A `LatentModel`.
+        infer: `LatentModel.infer`.
         images: `(batch, height, width, colors)`.
         seeds: Integers from 0 to `MAX_SEED`, `(batch,)`.
         num_samples: Scalar, samples of the latent variables per image.
     """
-    infer = model.infer(images)
+    draw = infer(images)
 
     def step(k, elbo):
-        sample = infer(seeds, POSTERIOR + k)
+        sample = draw(seeds, POSTERIOR + k)
         return k + 1, elbo + sample.log_likelihood - sample.kl
 
     _, elbo = tf.while_loop(
@@ -54,7 +66,7 @@ def mean_elbo(model, images, seeds, num_samples):
     return elbo / tf.cast(num_samples, tf.float32)
 
 
-def importance_weighted_bound(model, images, seeds, num_samples):
+def importance_weighted_bound(infer: Infer, images, seeds, num_samples):
     """Return the importance-weighted bound in nats, for a graph.
 
     The result for an image does not depend on the other images of its batch. The last
@@ -62,7 +74,7 @@ def importance_weighted_bound(model, images, seeds, num_samples):
     by one, and the samples of an image as one batch.
 
     Args:
-        model: A `LatentModel`.
+        infer: `LatentModel.infer`.
         images: `(batch, height, width, colors)`.
         seeds: Integers from 0 to `MAX_SEED`, `(batch,)`.
         num_samples: Scalar, samples of the latent variables per image.
@@ -76,12 +88,12 @@ def importance_weighted_bound(model, images, seeds, num_samples):
 
     def bound(inputs):
         image, seed = inputs
-        infer = model.infer(image[None], copies=copies)
+        draw = infer(image[None], copies=copies)
         same_seed = tf.fill([copies], seed)
 
         def step(start, log_sum):
             k = start + tf.range(copies)
-            sample = infer(same_seed, POSTERIOR + k)
+            sample = draw(same_seed, POSTERIOR + k)
             log_weights = sample.log_likelihood + sample.log_ratio
             log_weights = tf.where(k < num_samples, log_weights, -np.inf)
             log_sum = tf.concat([log_sum[None], log_weights], axis=0)

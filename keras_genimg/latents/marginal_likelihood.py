@@ -17,26 +17,18 @@ _JITTER = (0.5, 1.5)
 _RIDGE = 1e-5
 
 
-def vae_log_likelihood(model, images, seeds, num_samples, *counts):
-    """Estimate `log p(x)` of a VAE's images in nats, for a graph.
+def log_likelihood_near(posterior, log_joint, seeds, num_samples, *counts):
+    """Estimate `log p(x)` of images in nats, given an approximate posterior of each.
 
     Args:
-        model: A `VAE`.
-        images: `(batch, height, width, colors)`.
+        posterior: TFP distribution of latent vectors, from which chains start, with
+            batch shape `(batch,)` and event shape `(latent_dim,)`.
+        log_joint: See `marginal_log_likelihood`.
         seeds: Integers from 0 to `MAX_SEED`, `(batch,)`. All images share the noise of
             the first seed.
         num_samples: See `marginal_log_likelihood`.
         *counts: Its `num_leapfrog_steps` and `num_burnin`.
     """
-    latent = model.latent
-    posterior = latent.posterior.distribution(model._posterior_params(images))
-    prior = latent.prior.standard(model.latent_dim)
-
-    def log_joint(z):
-        params = model.decoder(z, training=False)
-        log_likelihood = model.likelihood.log_prob_of_images(params, images)
-        return prior.log_prob(z) + log_likelihood
-
     # TFP's samplers are seeded with two numbers of 24 bits each.
     keys = tf.cast(seeded_uniforms(seeds[:1], (2, 2), POSTERIOR) * 2.0**24, tf.int32)
     guesses = posterior.sample(num_samples, seed=keys[0, 0])

@@ -1,9 +1,11 @@
 """Models that generate images one sub-pixel at a time."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from keras_genimg import likelihoods
@@ -31,6 +33,7 @@ from keras_genimg.types import (
     Seeds,
     Shape,
     SymbolicTensor,
+    TensorLike,
     Verbose,
 )
 
@@ -123,18 +126,60 @@ class AutoregressiveModel(GenerativeModel):
             "sampling_method", sampling_method, tuple(METHODS), type(self).__name__
         )
 
-    def _own_metrics(self):
+    @property
+    def sampling_scheme(self) -> SamplingScheme:
+        """How the model's networks make an image from a seed."""
+        return self._samplers.scheme
+
+    def raster_models(self) -> Sequence["AutoregressiveModel"]:
+        """Return the networks that draw pixels in raster order.
+
+        Returns:
+            The model itself, or the networks that a model of several is made of.
+        """
+        return [self]
+
+    def own_metrics(self) -> list[keras.metrics.Metric]:
         return [BitsPerDim(self.likelihood)]
 
-    def _check_graph(self, image_shape, training=False):
-        super()._check_graph(image_shape, training)
-        self._samplers.scheme.check_causal(image_shape, training)
+    def check_graph(self, image_shape: Shape, training: bool = False) -> None:
+        super().check_graph(image_shape, training)
+        self.check_causal(image_shape, training)
 
-    def _log_prob_graph(self, images, *conditions):
-        """Return the log-probability of images in nats, `(batch,)`, for a graph."""
+    def check_causal(self, image_shape: Shape, training: bool = False) -> None:
+        """Raise an error unless each network is causal, which is checked once.
+
+        Nothing is checked if `check_causality` is False.
+
+        Args:
+            image_shape: `(height, width, colors)`, all known.
+            training: Whether to check the forward pass of training too.
+
+        Raises:
+            ValueError: If a network is not causal.
+        """
+        if not self.check_causality:
+            return
+        for network, shape in self.sampling_scheme.network_shapes(image_shape):
+            if network is self:
+                self._causal_check(shape, training)
+            else:
+                network.check_causal(shape, training)
+
+    def log_prob_graph(self, images: TensorLike, *conditions: TensorLike) -> tf.Tensor:
+        """Return the log-probability of images, for a graph.
+
+        Args:
+            images: Images in the likelihood's own range, `(batch, height, width,
+                colors)`.
+            *conditions: The model's inputs besides the images, in order.
+
+        Returns:
+            Nats, float32 `(batch,)`.
+        """
         params = forward_pass(self, images, conditions)
-        targets = self._targets_of([images, *conditions])
-        return -self._own_loss().call(targets, params)
+        targets = self.targets_of([images, *conditions])
+        return -self.own_loss().call(targets, params)
 
     def generate(
         self,
@@ -301,12 +346,12 @@ class AutoregressiveModel(GenerativeModel):
             RuntimeError: If it is called in a `tf.function`.
         """
         compiled = self._function_cache.compiled(
-            "log_prob", self._log_prob_graph, reduce_retracing=True
+            "log_prob", self.log_prob_graph, reduce_retracing=True
         )
 
         def function(images, *conditions):
             # Each batch is checked, since those of a data set may differ in size.
-            self._check_graph(tuple(images.shape[1:]))
+            self.check_graph(tuple(images.shape[1:]))
             return compiled(images, *conditions)
 
         return map_images(self, function, images, "log_prob", batch_size, verbose)
@@ -334,11 +379,11 @@ class AutoregressiveModel(GenerativeModel):
                 the sampler and the model disagree.
         """
         return autoregressive_endpoints(
-            self, image_shape, method, jit_compile, num_candidates
+            self, self._samplers, image_shape, method, jit_compile, num_candidates
         )
 
-    def _base_config(self):
-        config = super()._base_config()
+    def base_config(self) -> Config:
+        config = super().base_config()
         if self.sampling_method != "incremental":
             config["sampling_method"] = self.sampling_method
         return config
@@ -346,7 +391,7 @@ class AutoregressiveModel(GenerativeModel):
     def get_config(self) -> Config:
         graph = keras.Model(self.inputs, self.outputs[0], name=self.name)
         config = {
-            **self._base_config(),
+            **self.base_config(),
             "graph": keras.saving.serialize_keras_object(graph),
             "likelihood": keras.saving.serialize_keras_object(self.likelihood),
         }

@@ -239,4 +239,4 @@ class DRAW(LatentModel):
         return draw_endpoints(self, jit_compile)
 
     def get_config(self) -> Config:
-        return {**self.loop.get_config(), **self._base_config()}
+        return {**self.loop.get_config(), **self.base_config()}

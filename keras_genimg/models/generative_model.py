@@ -33,6 +33,7 @@ from keras_genimg.types import (
     Seeds,
     Shape,
     SymbolicTensor,
+    TensorLike,
     Verbose,
 )
 
@@ -58,7 +59,7 @@ class GenerativeModel(GraphModel):
         likelihood: Name or object, see `keras_genimg.likelihoods.get`.
         dtype: Dtype policy that the model reports; its layers have their own.
         targets_shape: Shape of the tensor whose distribution the outputs describe, see
-            `_targets_of`. By default, the shape of the images.
+            `targets_of`. By default, the shape of the images.
         **kwargs: `name` and `trainable` of `keras.Model`.
 
     Attributes:
@@ -75,10 +76,10 @@ class GenerativeModel(GraphModel):
     presets: dict[str, Preset] = {}
     condition_ranges: dict[str, tuple[int, int]] = {}
 
+    # True if the loss is a mean over images. Only then can `sample_weight` be used.
+    weighs_images: bool = True
     # Names of the attributes that `_keep` has stored.
     _kept: tuple[str, ...] = ()
-    # True if the loss is a mean over images. Only then can `sample_weight` be used.
-    _weighs_images = True
 
     def __init__(
         self,
@@ -132,8 +133,13 @@ class GenerativeModel(GraphModel):
         """`(height, width, colors)` of the images; None where any size will do."""
         return tuple(self.inputs[0].shape[1:])
 
-    def _base_config(self):
-        """Return the constructor's arguments that all models share, for a config."""
+    def base_config(self) -> Config:
+        """Return the arguments that all constructors share, for `get_config`.
+
+        Returns:
+            Dict of `name`, `trainable` and `dtype`, and of what a base class adds. A
+            family adds its own arguments.
+        """
         return {
             "name": self.name,
             "trainable": self.trainable,
@@ -156,7 +162,7 @@ class GenerativeModel(GraphModel):
         names = "image_shape", "likelihood", *self._kept
         serialize = keras.saving.serialize_keras_object
         kept = {name: serialize(getattr(self, name)) for name in names}
-        return {**self._base_config(), **kept}
+        return {**self.base_config(), **kept}
 
     @classmethod
     def from_preset(
@@ -405,8 +411,8 @@ class GenerativeModel(GraphModel):
         check_compile(self, optimizer, kwargs)
         super().compile(
             optimizer,
-            loss=self._own_loss(),
-            metrics=[*self._own_metrics(), *keras.tree.flatten(metrics or [])],
+            loss=self.own_loss(),
+            metrics=[*self.own_metrics(), *keras.tree.flatten(metrics or [])],
             **kwargs,
         )
 
@@ -414,7 +420,7 @@ class GenerativeModel(GraphModel):
         config = super().get_compile_config()
         if config:
             config["loss"] = None
-            config["metrics"] = config["metrics"][len(self._own_metrics()) :]
+            config["metrics"] = config["metrics"][len(self.own_metrics()) :]
         return config
 
     def compile_from_config(self, config: Config) -> None:
@@ -502,14 +508,14 @@ class GenerativeModel(GraphModel):
         sample_weight: Any = None,
         training: bool = True,
     ) -> tf.Tensor:
-        targets = self._targets_of(x)
+        targets = self.targets_of(x)
         loss = super().compute_loss(x, targets, y_pred, sample_weight, training)
         return self._fitter.weighed(loss)
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> dict[str, Any]:
-        targets = self._targets_of(x)
+        targets = self.targets_of(x)
         return super().compute_metrics(x, targets, y_pred, sample_weight)
 
     def get_metrics_result(self) -> dict[str, Any]:
@@ -590,43 +596,68 @@ class GenerativeModel(GraphModel):
         if is_chief(self.distribute_strategy):
             super().save_weights(filepath, *args, **kwargs)
 
-    # Hooks for subclasses.
+    # Hooks for subclasses, see `keras_genimg.model_types.ImageModel`.
 
-    def _own_metrics(self):
+    def own_metrics(self) -> list[keras.metrics.Metric]:
         """Return the metrics that every training reports."""
         return []
 
-    def _own_loss(self):
-        """Return the loss of the images."""
+    def own_loss(self) -> keras.losses.Loss:
+        """Return the loss of `compile`.
+
+        Returns:
+            Loss of the targets and the outputs, one number per image, `(batch,)`. By
+            default the negative log-likelihood of the images.
+        """
         return NegativeLogLikelihood(self.likelihood)
 
-    def _targets_of(self, x):
-        """Return the targets of the loss for inputs `x`; by default the images."""
-        return images_of(x, self)
-
-    def _epoch_variables(self):
-        """Return the variables that hold sums over the running epoch."""
-        return self.metrics_variables
-
-    def _raster_models(self):
-        """Return the models that sample in raster order: itself, or its parts."""
-        return [self]
-
-    def _check_together(self, images, conditions, owner):
-        """Raise if images and conditions do not fit each other.
+    def targets_of(self, x: Any) -> TensorLike:
+        """Return the targets of the loss.
 
         Args:
-            images: Array of images.
-            conditions: List of arrays, the other inputs.
+            x: The inputs: images, or a list or a dict of them and the conditions.
+
+        Returns:
+            By default the images, `(batch, height, width, colors)`.
+        """
+        return images_of(x, self)
+
+    def epoch_variables(self) -> list[keras.Variable]:
+        """Return the variables that sum up a running epoch, such as those of metrics.
+
+        `keras_genimg.callbacks.Resume` saves them.
+        """
+        return self.metrics_variables
+
+    def check_together(
+        self, images: np.ndarray, conditions: list[np.ndarray], owner: str
+    ) -> None:
+        """Raise an error if images and conditions do not fit each other.
+
+        By default, they always do.
+
+        Args:
+            images: Images in the likelihood's own range, `(batch, height, width,
+                colors)`.
+            conditions: The other inputs, in order, with one element per image.
             owner: The call that received them, for the error text.
+
+        Raises:
+            ValueError: If they do not fit.
         """
 
-    def _check_graph(self, image_shape, training=False):
-        """Raise if numbers of the model would be wrong, which is checked once.
+    def check_graph(self, image_shape: Shape, training: bool = False) -> None:
+        """Raise an error if numbers of the model would be wrong, which is checked once.
+
+        `fit`, `evaluate` and `log_prob` call it for each size of images. By default,
+        the likelihood is checked.
 
         Args:
             image_shape: `(height, width, colors)`, all known.
             training: Whether to check the forward pass of training too.
+
+        Raises:
+            ValueError: If they would be wrong.
         """
         check_likelihood(self.likelihood, image_shape[-1])
 

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -41,7 +42,7 @@ class LatentModel(GenerativeModel):
     A subclass implements `infer`, `prior_params` and `endpoints`.
     """
 
-    def _own_metrics(self):
+    def own_metrics(self) -> list[keras.metrics.Metric]:
         nats = NegativeLogLikelihood(self.likelihood, None, dtype="float32")
         reconstruction = keras.metrics.MeanMetricWrapper(nats, "reconstruction")
         set_direction(reconstruction, "down")
@@ -65,8 +66,8 @@ class LatentModel(GenerativeModel):
         """The metrics of `compile`, which report the divergence too."""
         return [metric for metric in super().metrics if metric.name != "kl"]
 
-    def _epoch_variables(self):
-        return [*super()._epoch_variables(), *self._kl.variables]
+    def epoch_variables(self) -> list[keras.Variable]:
+        return [*super().epoch_variables(), *self._kl.variables]
 
     def reset_metrics(self) -> None:
         super().reset_metrics()
@@ -75,9 +76,9 @@ class LatentModel(GenerativeModel):
     # Samples per image in training.
     num_samples = 1
     # The divergence is a mean over the batch.
-    _weighs_images = False
+    weighs_images: bool = False
 
-    def _targets_of(self, x):
+    def targets_of(self, x: Any) -> TensorLike:
         images = images_of(x, self)
         return images if self.num_samples == 1 else repeated(images, self.num_samples)
 
@@ -130,7 +131,7 @@ class LatentModel(GenerativeModel):
         """
         method, *_ = key
         num_images = check_positive_int("num_images", num_images, method)
-        self._check_graph(self.image_shape)
+        self.check_graph(self.image_shape)
         generate = self._function_cache.compiled(
             (*key, jit_compile),
             function,
@@ -157,7 +158,7 @@ class LatentModel(GenerativeModel):
             **options: Options of `map_images`.
         """
         method, *_ = key
-        self._check_graph(self.image_shape)
+        self.check_graph(self.image_shape)
         run = self._function_cache.compiled(
             key,
             function,
@@ -243,7 +244,7 @@ class LatentModel(GenerativeModel):
             ValueError: If there are no images, or their shape or pixels do not fit.
             RuntimeError: If it is called in a `tf.function`.
         """
-        bound = functools.partial(mean_elbo, self)
+        bound = functools.partial(mean_elbo, self.infer)
         counts = [check_positive_int("num_samples", num_samples, "elbo")]
         return self._map(("elbo",), bound, images, seed, batch_size, verbose, counts)
 
@@ -286,7 +287,7 @@ class LatentModel(GenerativeModel):
             Burda, Grosse and Salakhutdinov, Importance Weighted Autoencoders, 2015,
             equation 8, https://arxiv.org/abs/1509.00519
         """
-        bound = functools.partial(importance_weighted_bound, self)
+        bound = functools.partial(importance_weighted_bound, self.infer)
         key = ("log_prob",)
         counts = [check_positive_int("num_samples", num_samples, "log_prob")]
         return self._map(

@@ -50,6 +50,7 @@ from keras_genimg.types import (
     Seeds,
     Shape,
     SymbolicTensor,
+    TensorLike,
     Verbose,
 )
 
@@ -280,16 +281,18 @@ class EnlargingPixelRNN(PixelNetwork):
             scheme = EnlargingScheme(self, scales)
             self._samplers = Samplers(scheme, self._layer_version)
 
-    def _own_loss(self):
+    def own_loss(self) -> keras.losses.Loss:
         if self.subsampling == "box":
-            return super()._own_loss()
+            return super().own_loss()
         is_sampled = ~is_copied(self.image_shape[:2], self.factors)
         return MaskedNegativeLogLikelihood(self.likelihood, is_sampled)
 
-    def _own_metrics(self):
-        return super()._own_metrics() if self.subsampling == "box" else []
+    def own_metrics(self) -> list[keras.metrics.Metric]:
+        return super().own_metrics() if self.subsampling == "box" else []
 
-    def _check_together(self, images, conditions, owner):
+    def check_together(
+        self, images: np.ndarray, conditions: list[np.ndarray], owner: str
+    ) -> None:
         if self.subsampling == "box":
             return
         small = reduced(images, self.factors, "top_left")
@@ -461,8 +464,14 @@ class MultiScalePixelRNN(AutoregressiveModel):
         )
         self._keep(**arguments, scales=tuple(scales))
         self.scale_models = models
-        scheme = ScalesScheme(self, [each._samplers.scheme for each in models])
+        schemes = [each.sampling_scheme for each in models]
+        scheme = ScalesScheme(self, schemes)
         self._samplers = Samplers(scheme, self._layer_version)
+        # Given images of each scale but the last, those that draw the scales after it.
+        self._enlarging = [
+            Samplers(ScalesScheme(self, schemes, first), self._layer_version)
+            for first in range(1, len(models))
+        ]
 
     def at_scale(self, images: ArrayLike, index: int) -> Any:
         """Return the inputs that `scale_models[index]` is trained on.
@@ -532,16 +541,11 @@ class MultiScalePixelRNN(AutoregressiveModel):
         self.likelihood.check_images(small_images, f"{self.name}.enlarge")
         owner, num_images = "enlarge", len(small_images)
         batch_size = check_positive_int("batch_size", batch_size, owner)
-        key = self._samplers.key(
-            owner,
-            method,
-            None,
-            jit_compile,
-            min(num_images, batch_size),
-            first_scale=shapes.index(shape) + 1,
-        )
+        samplers = self._enlarging[shapes.index(shape)]
+        at_once = min(num_images, batch_size)
+        key = samplers.key(owner, method, None, jit_compile, at_once)
         inputs = [image_seeds(num_images, seed), small_images.astype("float32")]
-        return self._samplers.run(key, temperature, inputs, batch_size, verbose, owner)
+        return samplers.run(key, temperature, inputs, batch_size, verbose, owner)
 
     def endpoints(
         self,
@@ -572,9 +576,10 @@ class MultiScalePixelRNN(AutoregressiveModel):
         endpoints = super().endpoints(image_shape, jit_compile, method, num_candidates)
         if self.subsampling == "box":
             del endpoints["complete"]
-        return {**endpoints, "enlarge": enlarge_endpoint(self, jit_compile, method)}
+        enlarge = enlarge_endpoint(self, self._enlarging[-1], jit_compile, method)
+        return {**endpoints, "enlarge": enlarge}
 
-    def _own_metrics(self):
+    def own_metrics(self) -> list[keras.metrics.Metric]:
         height, width, colors = self.image_shape
         bits = BitsPerDim(self.likelihood, num_dims=height * width * colors)
         if self.subsampling == "top_left":
@@ -592,11 +597,11 @@ class MultiScalePixelRNN(AutoregressiveModel):
             set_direction(metrics[-1], "down")
         return metrics
 
-    def _raster_models(self):
+    def raster_models(self) -> Sequence[AutoregressiveModel]:
         return self.scale_models
 
-    def _targets_of(self, x):
-        images = super()._targets_of(x)
+    def targets_of(self, x: Any) -> TensorLike:
+        images = super().targets_of(x)
         if self.subsampling == "top_left":
             return images
         return packed(scale_images(images, self.scales, "box"))

@@ -22,6 +22,7 @@ from keras_genimg.ops.orientations import (
     NUM_FLIPS,
     NUM_ORDERS,
     pixel_orders,
+    pixels_of,
     turned,
 )
 from keras_genimg.ops.replicas import place_in_batch
@@ -165,7 +166,7 @@ class OrientedModel(AutoregressiveModel):
         self.seed = seed
         self._seed_generator = keras.random.SeedGenerator(seed)
         self._table = pixel_orders(shape[:2], orders)
-        scheme = OrientedScheme(self, network._samplers.scheme)
+        scheme = OrientedScheme(self, network.sampling_scheme, self._table)
         self._samplers = Samplers(scheme, self._layer_version)
 
     def call(self, inputs, training=None, mask=None):
@@ -210,27 +211,23 @@ class OrientedModel(AutoregressiveModel):
 
     def _nats(self, images, conditions, index, training=False):
         """Return `-log p[o](x)`, `(batch,)`, given the index of each image's order."""
-        images = turned(images, self._pixels(index))
-        conditions = self._network_conditions(conditions, index)
+        images = turned(images, pixels_of(self._table, index))
+        conditions = self.network_conditions(conditions, index)
         params = self.network([images, *conditions], training=training)
         return -self.likelihood.log_prob_of_images(params, images)
 
-    # `OrientedScheme` calls these too.
-
-    def _pixels(self, index):
-        """Return the pixels in the order that each image has, for `turned`."""
-        return tf.gather(self._table, index)
-
-    def _places(self, index):
-        """Return the place of each pixel in that order, which turns images back."""
-        return tf.gather(np.argsort(self._table, axis=1).astype("int32"), index)
-
-    def _network_conditions(self, conditions, index):
-        """Return the conditions of the network.
+    def network_conditions(
+        self, conditions: Sequence[tf.Tensor], index: tf.Tensor
+    ) -> list[tf.Tensor]:
+        """Return the conditions of the network, for a graph.
 
         Args:
-            conditions: Those of this model, in order.
-            index: Index of the order of each image, int32 `(batch,)`.
+            conditions: Those of this model, in order. Maps of the size of the images
+                are turned with them.
+            index: Index in `orders` of the order of each image, int32 `(batch,)`.
+
+        Returns:
+            The network's inputs besides the images, in order, the index among them.
         """
         given = iter(conditions)
         found = []
@@ -238,7 +235,7 @@ class OrientedModel(AutoregressiveModel):
             if tensor.name == self.condition:
                 found.append(tf.cast(index, tensor.dtype))
             elif _is_map(tensor, self.image_shape):
-                found.append(turned(next(given), self._pixels(index)))
+                found.append(turned(next(given), pixels_of(self._table, index)))
             else:
                 found.append(next(given))
         return found
@@ -285,7 +282,7 @@ class OrientedModel(AutoregressiveModel):
             images = tf.cast(images, self.inputs[0].dtype)
             return -self._mixture_nats(images, conditions, indices)
 
-        self._check_graph(self.image_shape)
+        self.check_graph(self.image_shape)
         # The orders are an argument, so that others need no other graph.
         function = self._function_cache.compiled(
             "log_prob", log_prob, reduce_retracing=True
@@ -293,10 +290,10 @@ class OrientedModel(AutoregressiveModel):
         function = functools.partial(function, indices)
         return map_images(self, function, images, "log_prob", batch_size, verbose)
 
-    def _own_loss(self):
+    def own_loss(self) -> keras.losses.Loss:
         return GivenNats()
 
-    def _own_metrics(self):
+    def own_metrics(self) -> list[keras.metrics.Metric]:
         num_dims = math.prod(self.image_shape)
 
         def bits(y_true, y_pred):
@@ -306,12 +303,12 @@ class OrientedModel(AutoregressiveModel):
         set_direction(metric, "down")
         return [metric]
 
-    def _raster_models(self):
+    def raster_models(self) -> Sequence[AutoregressiveModel]:
         return [self.network]
 
     def get_config(self) -> Config:
         return {
-            **self._base_config(),
+            **self.base_config(),
             "network": keras.saving.serialize_keras_object(self.network),
             "orders": self.orders,
             "condition": self.condition,
@@ -331,7 +328,7 @@ class OrientedModel(AutoregressiveModel):
 def _check_network(network, owner):
     """Raise unless a network samples in raster order, and has a loss of images only."""
     is_model = isinstance(network, AutoregressiveModel)
-    if not is_model or type(network._samplers.scheme) is not SamplingScheme:
+    if not is_model or type(network.sampling_scheme) is not SamplingScheme:
         raise ValueError(
             f"`network` of {owner} must be an AutoregressiveModel that draws all "
             f"pixels in raster order, such as PixelRNN or PixelCNN. Received: "

@@ -1,6 +1,5 @@
 """Variational auto-encoder."""
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -24,6 +23,7 @@ from keras_genimg.serving.endpoint import Endpoint
 from keras_genimg.serving.model_endpoints import vae_endpoints
 from keras_genimg.types import (
     Config,
+    Distribution,
     Images,
     Policy,
     Shape,
@@ -178,6 +178,19 @@ class VAE(LatentModel):
         """Return the posterior's parameters, float32, for a graph."""
         return self.latent.parameters(self.encoder(images, training=False))
 
+    def posterior_distribution(self, images: TensorLike) -> Distribution:
+        """Return the posterior of the latent vectors of images, for a graph.
+
+        Args:
+            images: Images in the likelihood's own range, `(batch, height, width,
+                colors)`.
+
+        Returns:
+            TFP distribution with batch shape `(batch,)` and event shape
+            `(latent_dim,)`.
+        """
+        return self.latent.posterior.distribution(self._posterior_params(images))
+
     def infer(
         self, images: TensorLike, copies: int | tf.Tensor | None = None
     ) -> Callable[[TensorLike, Stream], Inference]:
@@ -228,15 +241,10 @@ class VAE(LatentModel):
         """
 
         def encode(images, seeds):
-            return self._encode_graph(images)
+            posterior = self.posterior_distribution(images)
+            return posterior.mean(), posterior.stddev()
 
         return self._map(("encode",), encode, images, 0, batch_size, verbose)
-
-    def _encode_graph(self, images):
-        """Return mean and standard deviation of the posterior, for a graph."""
-        posterior_params = self._posterior_params(images)
-        posterior = self.latent.posterior.distribution(posterior_params)
-        return posterior.mean(), posterior.stddev()
 
     def decode(
         self, latents: ArrayLike, *, batch_size: int = 64, verbose: Verbose = "auto"
@@ -317,7 +325,7 @@ class VAE(LatentModel):
             Kingma and Welling, Auto-Encoding Variational Bayes, 2013, section 5 and
             appendix D, https://arxiv.org/abs/1312.6114
         """
-        from keras_genimg.latents.marginal_likelihood import vae_log_likelihood
+        from keras_genimg.latents.marginal_likelihood import log_likelihood_near
 
         method = "marginal_log_likelihood"
         if self.latent_dim >= 5:
@@ -330,7 +338,18 @@ class VAE(LatentModel):
             check_positive_int("num_leapfrog_steps", num_leapfrog_steps, method),
             check_positive_int("num_burnin", num_burnin, method),
         ]
-        estimate = functools.partial(vae_log_likelihood, self)
+
+        def estimate(images, seeds, *counts):
+            posterior = self.posterior_distribution(images)
+            prior = self.latent.prior.standard(self.latent_dim)
+
+            def log_joint(z):
+                params = self.decoder(z, training=False)
+                log_likelihood = self.likelihood.log_prob_of_images(params, images)
+                return prior.log_prob(z) + log_likelihood
+
+            return log_likelihood_near(posterior, log_joint, seeds, *counts)
+
         steps = (num_burnin + 2 * num_samples) * num_leapfrog_steps
         note = f"{steps} leapfrog steps for each batch of {batch_size}"
         return self._map(
@@ -343,7 +362,7 @@ class VAE(LatentModel):
         return vae_endpoints(self, jit_compile)
 
     def get_config(self) -> Config:
-        config = {**arguments_of(self, VAE), **self._base_config()}
+        config = {**arguments_of(self, VAE), **self.base_config()}
         # The default parts are made from the other arguments.
         return {**config, **dict.fromkeys(self._default_parts)}
 

@@ -35,6 +35,32 @@ def pixel_orders(size: Sequence[int], orders: Sequence[int]) -> np.ndarray:
     return np.stack(found)
 
 
+def pixels_of(table: np.ndarray, index: TensorLike) -> tf.Tensor:
+    """Return the pixels in the order that each image has, for `turned`.
+
+    Args:
+        table: Result of `pixel_orders`.
+        index: Row of the table for each image, int32 `(batch,)`.
+
+    Returns:
+        Flat indices of pixels, int32 `(batch, height * width)`.
+    """
+    return tf.gather(table, index)
+
+
+def places_of(table: np.ndarray, index: TensorLike) -> tf.Tensor:
+    """Return the place of each pixel in that order, for `turned` to turn images back.
+
+    Args:
+        table: Result of `pixel_orders`.
+        index: Row of the table for each image, int32 `(batch,)`.
+
+    Returns:
+        Flat indices of places, int32 `(batch, height * width)`.
+    """
+    return tf.gather(np.argsort(table, axis=1).astype("int32"), index)
+
+
 def turned(maps: TensorLike, pixels: TensorLike) -> tf.Tensor:
     """Return maps with their pixels in other places.
 

@@ -1,9 +1,13 @@
 """Models whose layers do not compute in full precision."""
 
+from typing import TypeVar
+
 import keras
 import numpy as np
 
 from keras_genimg.keras_private import all_layers
+
+AnyModel = TypeVar("AnyModel", bound=keras.Model)
 
 _HALF_PRECISION = ("bfloat16", "float16", "mixed_bfloat16", "mixed_float16")
 
@@ -13,17 +17,17 @@ def is_half_precision(dtype):
     return dtype in _HALF_PRECISION
 
 
-def has_half_precision(model):
+def has_half_precision(model: keras.Model) -> bool:
     """Return whether a layer of a model computes in half precision."""
     return any(is_half_precision(x.compute_dtype) for x in all_layers(model))
 
 
-def is_quantized(model):
+def is_quantized(model: keras.Model) -> bool:
     """Return whether a layer of a model is quantized."""
     return any(getattr(x, "quantization_mode", None) for x in all_layers(model))
 
 
-def in_float32(model):
+def in_float32(model: AnyModel) -> AnyModel | None:
     """Return a model of the same weights that computes everything in float32.
 
     Returns:

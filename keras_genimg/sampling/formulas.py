@@ -29,7 +29,7 @@ class Formula:
         default_factory=lambda: next(_NUMBERS), init=False, repr=False
     )
 
-    def collect(self, found):
+    def collect(self, found: set["Formula"]) -> None:
         """Add this formula and all that it reads to a set."""
         if self not in found:
             found.add(self)
@@ -51,7 +51,7 @@ class AffineWeights(NamedTuple):
     negative_bias: Formula | None
 
 
-def tensors_of(all_weights: Iterable[AffineWeights]) -> list[tuple]:
+def tensors_of(all_weights: Iterable[AffineWeights]) -> list[tuple[Any, ...]]:
     """Return `(kernel, negative_bias)` of each, tensors or None.
 
     Each formula is computed once, even if several read it. The order is that in which

@@ -1,21 +1,29 @@
 """Samplers of any causal graph, by forward passes of whole images."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
-import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_genimg.model_types import FunctionalModel, PixelModel
 from keras_genimg.sampling.pixel_sampler import PixelSampler
+from keras_genimg.types import TensorLike
 
 
-def forward_pass(model, images, conditions=(), training=False):
+def forward_pass(
+    model: FunctionalModel,
+    images: TensorLike,
+    conditions: Sequence[TensorLike] = (),
+    training: bool = False,
+) -> Any:
     """Return the parameters of images, with conditions in the order of the inputs."""
     images = tf.cast(images, model.inputs[0].dtype)
     return model([images, *conditions] if conditions else images, training=training)
 
 
-def ancestral_sampler(model: keras.Model, jit_compile: bool = False) -> PixelSampler:
+def ancestral_sampler(model: PixelModel, jit_compile: bool = False) -> PixelSampler:
     """Return a function that samples images with one forward pass for each sub-pixel.
 
     If the likelihood couples the colors of a pixel, they are sampled together.
@@ -34,7 +42,7 @@ def ancestral_sampler(model: keras.Model, jit_compile: bool = False) -> PixelSam
     return _sampler(model, one_by_one=True)
 
 
-def fixed_point_sampler(model: keras.Model, jit_compile: bool = False) -> PixelSampler:
+def fixed_point_sampler(model: PixelModel, jit_compile: bool = False) -> PixelSampler:
     """Return a function that samples by forward passes until nothing changes.
 
     Each pass computes the parameters of all sub-pixels and samples all of them again
@@ -54,7 +62,7 @@ def fixed_point_sampler(model: keras.Model, jit_compile: bool = False) -> PixelS
     return _sampler(model, one_by_one=False)
 
 
-def _sampler(model, one_by_one):
+def _sampler(model: PixelModel, one_by_one: bool) -> PixelSampler:
     """Return a function that samples all sub-pixels again in each forward pass.
 
     Args:
@@ -63,15 +71,21 @@ def _sampler(model, one_by_one):
             one. Otherwise, it keeps all, and passes end when nothing changes.
     """
 
-    def sample(uniforms, temperature, conditions, images=None, known=None):
+    def sample(
+        uniforms: tf.Tensor,
+        temperature: float | tf.Tensor,
+        conditions: Sequence[tf.Tensor],
+        images: tf.Tensor | None = None,
+        known: tf.Tensor | None = None,
+    ) -> tf.Tensor:
         units = model.likelihood.unit_shape(ops.shape(uniforms)[1:])
         size = math.prod(units)
         position = tf.reshape(tf.range(size), (1, *units, *[1] * (3 - len(units))))
 
-        def with_known(sampled):
+        def with_known(sampled: tf.Tensor):
             return sampled if known is None else tf.where(known > 0, images, sampled)
 
-        def step(index, before, _):
+        def step(index: tf.Tensor, before: tf.Tensor, _: tf.Tensor):
             params = forward_pass(model, before, conditions)
             sampled = with_known(model.likelihood.sample(params, uniforms, temperature))
             if one_by_one:

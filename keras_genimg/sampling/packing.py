@@ -5,9 +5,12 @@ reads from outside, or takes apart in its body, therefore costs as much as its
 arithmetic.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
+
+from keras_genimg.types import AxisSize
 
 
 class Stacks:
@@ -23,10 +26,10 @@ class Stacks:
         axis: Axis of the stacks.
     """
 
-    def __init__(self, structure, axis=0):
+    def __init__(self, structure: Any, axis: int = 0):
         self._structure = structure
-        kinds: dict[Any, dict] = {}
         # The keys are ids, so that a tensor that occurs twice is stacked once.
+        kinds: dict[Any, dict[int, tf.Tensor]] = {}
         for tensor in tensors_in(structure):
             kind = tuple(tensor.shape), tensor.dtype
             kinds.setdefault(kind, {})[id(tensor)] = tensor
@@ -35,11 +38,11 @@ class Stacks:
             for tensors in kinds.values()
         ]
 
-    def parts(self):
+    def parts(self) -> Any:
         """Return the structure, with parts of the stacks as its tensors."""
         return self._parts(lambda stack: stack)
 
-    def parts_at(self, index):
+    def parts_at(self, index: tf.Tensor) -> Any:
         """Return the structure, with tensors at an index of the first axis.
 
         Only for stacks on the second axis, of tensors that are equally long on the
@@ -47,7 +50,7 @@ class Stacks:
         """
         return self._parts(lambda stack: stack[index])
 
-    def _parts(self, select):
+    def _parts(self, select: Callable[[tf.Tensor], tf.Tensor]) -> Any:
         parts: dict[int, Any] = {}
         for keys, stack in self._stacks:
             parts.update(zip(keys, tf.unstack(select(stack)), strict=True))
@@ -65,7 +68,7 @@ class Layout(NamedTuple):
     """
 
     dtypes: tuple[tuple[tf.DType, ...], ...]
-    sizes: tuple[int, ...]
+    sizes: tuple[AxisSize, ...]
 
 
 class Packer:
@@ -84,12 +87,12 @@ class Packer:
         dtype: Type of the wide tensor, float32 or float64.
     """
 
-    def __init__(self, dtype):
+    def __init__(self, dtype: tf.DType):
         self._dtype = dtype
         self._layout: Layout | None = None  # Set once, by the first `pack`.
 
     @property
-    def layout(self):
+    def layout(self) -> Layout:
         """The `Layout`.
 
         Raises:
@@ -99,7 +102,7 @@ class Packer:
             raise ValueError("A Packer has a layout after its first `pack`.")
         return self._layout
 
-    def pack(self, groups):
+    def pack(self, groups: Sequence[Sequence[tf.Tensor]]) -> tf.Tensor:
         """Return lists of tensors that agree in all axes but the last as one tensor."""
         tensors = [tensor for group in groups for tensor in group]
         layout = Layout(
@@ -119,11 +122,11 @@ class Packer:
         return packed
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Size of the last axis of the wide tensor; known after the first `pack`."""
         return sum(self.layout.sizes)
 
-    def unpack(self, packed):
+    def unpack(self, packed: tf.Tensor) -> list[list[tf.Tensor]]:
         """Return the groups of tensors in a wide tensor, as lists."""
         parts = iter(tf.split(packed, self.layout.sizes, axis=-1))
         return [
@@ -132,6 +135,6 @@ class Packer:
         ]
 
 
-def tensors_in(structure):
+def tensors_in(structure: Any) -> list[tf.Tensor]:
     """Return the tensors of a nested structure, in order."""
     return [leaf for leaf in tf.nest.flatten(structure) if isinstance(leaf, tf.Tensor)]

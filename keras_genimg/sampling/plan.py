@@ -3,9 +3,9 @@
 import dataclasses
 import functools
 
-import keras
 import tensorflow as tf
 
+from keras_genimg.model_types import PixelModel
 from keras_genimg.sampling.program import Instruction, Level, Program, Value
 
 
@@ -37,7 +37,7 @@ class Plan:
     observed: tuple[Value, ...] = ()
 
     @classmethod
-    def of(cls, model: keras.Model) -> "Plan":
+    def of(cls, model: PixelModel) -> "Plan":
         """Return the plan of an `AutoregressiveModel`.
 
         Raises:
@@ -58,57 +58,57 @@ class Plan:
         )
 
     @functools.cached_property
-    def products(self):
+    def products(self) -> list[Instruction]:
         """The instructions that take weights, without those of causal layers."""
         return [step for step in self.steps if step.weights is not None]
 
     @functools.cached_property
-    def row_steps(self):
+    def row_steps(self) -> list[Instruction]:
         """The instructions that are computed once per row."""
         return [step for step in self.steps if step.level == Level.ROWS]
 
     @functools.cached_property
-    def pixel_steps(self):
+    def pixel_steps(self) -> list[Instruction]:
         """The instructions that are computed for each pixel."""
         return [step for step in self.steps if step.level == Level.PIXEL]
 
     @functools.cached_property
-    def stepped_layers(self):
+    def stepped_layers(self) -> list[Instruction]:
         """The instructions of causal layers that are computed for each pixel."""
         return [step for step in self.pixel_steps if step.pixel is None]
 
     @functools.cached_property
-    def row_layers(self):
+    def row_layers(self) -> list[Instruction]:
         """The instructions of causal layers that are computed once per row."""
         return [step for step in self.row_steps if step.pixel is None]
 
     @functools.cached_property
-    def causal_layers(self):
+    def causal_layers(self) -> list[Instruction]:
         """The instructions of all causal layers, in the order of their caches."""
         return self.stepped_layers + self.row_layers
 
     @functools.cached_property
-    def maps(self):
+    def maps(self) -> list[Value]:
         """The fixed values that rows and pixels read."""
         read = [value for step in self.steps for value in step.inputs]
         read = dict.fromkeys((*read, self.output))
         return [value for value in read if value.level == Level.FIXED]
 
     @functools.cached_property
-    def known(self):
+    def known(self) -> list[Value]:
         """The values that are known before a pixel is sampled, and read there."""
         read = [value for step in self.pixel_steps for value in step.inputs]
         read = dict.fromkeys((*read, self.output, *self.observed))
         return [value for value in read if value.level != Level.PIXEL]
 
     @functools.cached_property
-    def row_inputs(self):
+    def row_inputs(self) -> list[Value]:
         """The values of pixels that `row_layers` read when the row is finished."""
         inputs = [step.inputs[0] for step in self.row_layers]
         return [value for value in inputs if value.level == Level.PIXEL]
 
     @functools.cached_property
-    def fed_by_pixel(self):
+    def fed_by_pixel(self) -> set[Instruction]:
         """The instructions that the value of the pixel itself can change.
 
         Behind a layer with mask A, nothing changes: its output hides the pixel. In
@@ -123,7 +123,7 @@ class Plan:
         return fed
 
     @functools.cached_property
-    def doubled(self):
+    def doubled(self) -> set[Value]:
         """The values that an operation adds to themselves.
 
         Grappler empties the result of a loop that adds `carry + constant` to itself
@@ -133,6 +133,6 @@ class Plan:
         return {x for each in inputs for x in each if each.count(x) > 1}
 
 
-def hides_pixel(step):
+def hides_pixel(step: Instruction) -> bool:
     """Return whether an instruction is a causal layer that hides the pixel itself."""
     return step.pixel is None and getattr(step.operation, "mask_type", None) == "A"

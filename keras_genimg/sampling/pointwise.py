@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -62,7 +63,9 @@ _REDUCTIONS = operation_classes(["Max", "Mean", "Min", "Sum"])
 _INDEXING = operation_classes(["GetItem"])
 
 
-def pointwise_function(operation, args, kwargs):
+def pointwise_function(
+    operation: keras.Operation, args: Any, kwargs: Any
+) -> Callable[..., Any] | None:
     """Return a function that applies an operation to one pixel.
 
     A custom layer is pointwise if it has an attribute `pointwise = True`. It is then
@@ -87,7 +90,7 @@ def pointwise_function(operation, args, kwargs):
     return _ops_function(operation, args, kwargs, ranks)
 
 
-def _layer_function(layer, ranks):
+def _layer_function(layer: keras.Layer, ranks: set[int]) -> Callable[..., Any] | None:
     rank = max(ranks)
     if isinstance(layer, _NO_EFFECT_IN_INFERENCE):
         return lambda inputs, *_, **__: autocast(layer, inputs)
@@ -116,7 +119,9 @@ def _layer_function(layer, ranks):
     return _on_one_pixel(layer) if is_pointwise else None
 
 
-def _ops_function(operation, args, kwargs, ranks):
+def _ops_function(
+    operation: keras.Operation, args: Any, kwargs: Any, ranks: set[int]
+) -> Callable[..., Any] | None:
     kind, rank = type(operation), max(ranks)
     if kind in ELEMENTWISE:
         # A constant with more axes may differ between pixels, and maps of different
@@ -134,33 +139,33 @@ def _ops_function(operation, args, kwargs, ranks):
     return None
 
 
-def _is_last(axis, rank):
+def _is_last(axis: Any, rank: int) -> bool:
     return axis in (-1, rank - 1, [-1], [rank - 1], (-1,), (rank - 1,))
 
 
-def autocast(layer, structure):
+def autocast(layer: keras.Layer, structure: Any) -> Any:
     """Cast floating tensors as a layer casts its inputs when it is called."""
 
-    def cast(leaf):
+    def cast(leaf: Any) -> Any:
         is_float = tf.is_tensor(leaf) and leaf.dtype.is_floating
         return tf.cast(leaf, layer.compute_dtype) if is_float else leaf
 
     return tf.nest.map_structure(cast, structure)
 
 
-def _sum(layer, inputs):
+def _sum(layer: keras.Layer, inputs: Any) -> Any:
     same = len({tuple(x.shape[1:]) for x in inputs}) == 1
     are_floats = all(x.dtype.is_floating for x in inputs)
     return tf.add_n(autocast(layer, inputs)) if same and are_floats else layer(inputs)
 
 
-def _on_one_pixel(layer):
+def _on_one_pixel(layer: keras.Layer) -> Callable[..., Any]:
     """Return a function that calls a layer on maps of one pixel."""
 
-    def expand(leaf):
+    def expand(leaf: Any) -> Any:
         return leaf[:, None, None] if tf.is_tensor(leaf) else leaf
 
-    def apply(*args, **kwargs):
+    def apply(*args: Any, **kwargs: Any) -> Any:
         args, kwargs = tf.nest.map_structure(expand, (args, kwargs))
         outputs = layer(*args, **kwargs)
         return tf.nest.map_structure(lambda tensor: tensor[:, 0, 0], outputs)
@@ -168,13 +173,13 @@ def _on_one_pixel(layer):
     return apply
 
 
-def _along_last_axis(operation):
+def _along_last_axis(operation: keras.Operation) -> keras.Operation:
     pixel = copy.copy(operation)
     pixel.axis = -1
     return pixel
 
 
-def _channel_slice(key, rank):
+def _channel_slice(key: Any, rank: int) -> slice | None:
     """Return the slice of the last axis that a key of `x[key]` takes, or None."""
     # The key is a list if the model was loaded from a config.
     key = tuple(key) if isinstance(key, list) else key
@@ -185,7 +190,7 @@ def _channel_slice(key, rank):
     return None
 
 
-def _has_axes(constant):
+def _has_axes(constant: Any) -> bool:
     """Return whether a constant has more axes than the channels'."""
     if hasattr(constant, "spec"):  # This is a layer's output, and no constant.
         return False
@@ -196,7 +201,7 @@ def _has_axes(constant):
     return len(getattr(constant, "shape", None) or ()) > 1
 
 
-def is_linear(layer):
+def is_linear(layer: keras.Layer) -> bool:
     """Return whether a layer is a single matrix product: dense, or a 1x1 convolution.
 
     Quantized layers are not, since their kernel has a scale, nor are subclasses, which
@@ -229,23 +234,23 @@ class Linear:
     """
 
     dtype: str
-    activation: Callable
+    activation: Callable[..., Any]
 
     @property
-    def is_product(self):
+    def is_product(self) -> bool:
         """Whether there is no activation."""
         return self.activation is keras.activations.linear
 
-    def weights_of(self, layer):
+    def weights_of(self, layer: keras.Layer) -> AffineWeights:
         """Return the `AffineWeights` of a layer for which `is_linear` holds."""
 
-        def kernel():
+        def kernel() -> tf.Tensor:
             kernel = ops.convert_to_tensor(layer.kernel)
             if isinstance(layer, MaskedConv2D):
                 kernel = layer.masked_kernel(kernel)
             return tf.cast(tf.reshape(kernel, kernel.shape[-2:]), self.dtype)
 
-        def negative_bias():
+        def negative_bias() -> tf.Tensor:
             return -tf.cast(layer.bias, self.dtype)
 
         has_bias = layer.bias is not None
@@ -253,7 +258,7 @@ class Linear:
             Formula(kernel), Formula(negative_bias) if has_bias else None
         )
 
-    def __call__(self, weights, inputs):
+    def __call__(self, weights: Any, inputs: Any) -> tf.Tensor:
         if isinstance(inputs, (list, tuple)):
             inputs = tf.concat([tf.cast(x, self.dtype) for x in inputs], axis=-1)
         outputs = affine(tf.cast(inputs, self.dtype), weights)

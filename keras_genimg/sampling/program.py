@@ -2,8 +2,9 @@
 
 import dataclasses
 import enum
+import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -13,6 +14,7 @@ from keras import layers
 
 from keras_genimg.keras_private import operation_classes, run_graph, runs_its_graph
 from keras_genimg.layers.causal_layer import CausalLayer, is_stepped
+from keras_genimg.model_types import FunctionalModel
 from keras_genimg.sampling.formulas import AffineWeights
 from keras_genimg.sampling.pointwise import (
     ELEMENTWISE,
@@ -72,23 +74,23 @@ class Instruction:
     """
 
     operation: Any
-    args: tuple
-    kwargs: dict
-    outputs: list
-    pixel: Callable | None = None
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    outputs: list[Value]
+    pixel: Callable[..., Any] | None = None
     weights: AffineWeights | None = None
 
     @property
-    def level(self):
+    def level(self) -> Level:
         """Level of its outputs."""
         return self.outputs[0].level
 
     @property
-    def inputs(self):
+    def inputs(self) -> list[Value]:
         """The `Value`s among the arguments."""
         return _values_in((self.args, self.kwargs))
 
-    def fill(self, tensors):
+    def fill(self, tensors: Mapping[Value, Any]) -> Any:
         """Return the arguments with tensors instead of `Value`s.
 
         Args:
@@ -123,7 +125,7 @@ class Program:
             error names the layer.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: FunctionalModel):
         self.instructions = []
         self.inputs = [
             Value(Level.FIXED if position else Level.PIXEL, spec)
@@ -133,7 +135,9 @@ class Program:
             raise refusal(model, reason="computes more than its graph")
         (self.output,) = _values_in(self._inline(model, self.inputs))
 
-    def _inline(self, model, values, dtype=None):
+    def _inline(
+        self, model: FunctionalModel, values: list[Value], dtype: str | None = None
+    ) -> Any:
         """Append the operations of a functional model; return its outputs' structure.
 
         Args:
@@ -142,28 +146,25 @@ class Program:
             dtype: Compute dtype of the layer whose `call` the model traces, if it does.
         """
 
-        def spec_of(leaf):
+        def spec_of(leaf: Any) -> Any:
             if not isinstance(leaf, Value):
                 return leaf
             # Keras says that the product of a tensor and a number is sparse.
             return keras.KerasTensor(leaf.spec.shape, leaf.spec.dtype)
 
-        def read(leaf):
-            if not isinstance(leaf, keras.Variable):
-                return leaf
-            tensor = tf.convert_to_tensor(leaf)
-            return tf.cast(tensor, dtype) if tensor.dtype.is_floating else tensor
-
-        def call(operation, /, *args, **kwargs):
+        def call(operation: keras.Operation, /, *args: Any, **kwargs: Any) -> Any:
             given, named = keras.tree.map_structure(spec_of, (args, kwargs))
             specs = operation.compute_output_spec(*given, **named)
             if dtype is not None:
+                read = functools.partial(_read, dtype)
                 args, kwargs = tf.nest.map_structure(read, (args, kwargs))
             return tf.nest.flatten(self._append(operation, args, kwargs, specs))
 
         return walk(model, values, call)
 
-    def _append(self, operation, args, kwargs, specs):
+    def _append(
+        self, operation: keras.Operation, args: Any, kwargs: Any, specs: Any
+    ) -> Any:
         """Append an operation; return its output values, flat or in a structure."""
         inputs = _values_in((args, kwargs))
         level = max((value.level for value in inputs), default=Level.FIXED)
@@ -204,7 +205,15 @@ class Program:
             raise refusal(operation, args, kwargs)
         return self._append_composite(operation, args, kwargs)
 
-    def _instruction(self, operation, args, kwargs, specs, level, pixel=None):
+    def _instruction(
+        self,
+        operation: Any,
+        args: Any,
+        kwargs: Any,
+        specs: Any,
+        level: Level,
+        pixel: Callable[..., Any] | None = None,
+    ) -> list[Value]:
         outputs = [Value(level, spec) for spec in keras.tree.flatten(specs)]
         weights = pixel.weights_of(operation) if isinstance(pixel, Linear) else None
         self.instructions.append(
@@ -212,14 +221,14 @@ class Program:
         )
         return outputs
 
-    def _cast(self, value, dtype):
+    def _cast(self, value: Value, dtype: str) -> Value:
         if value.spec.dtype == dtype:
             return value
         spec = input_like(value.spec)
         cast = keras.Model(spec, keras.ops.cast(spec, dtype))
         return self._inline(cast, [value])
 
-    def _append_composite(self, layer, args, kwargs):
+    def _append_composite(self, layer: keras.Layer, args: Any, kwargs: Any) -> Any:
         """Append the operations in the `call` of a composite layer."""
         autocast = getattr(layer, "autocast", True) and not runs_its_graph(layer)
         values = [
@@ -249,7 +258,7 @@ class Program:
             refused.depends_on_batch = error.depends_on_batch
             raise refused from error
 
-    def _lift(self, leaf, fewest_axes):
+    def _lift(self, leaf: Any, fewest_axes: int) -> Any:
         """Return a `Value` for a constant map, and other leaves as they are."""
         rank = len(getattr(leaf, "shape", ()))
         if isinstance(leaf, Value) or not fewest_axes <= rank <= 4:
@@ -257,13 +266,28 @@ class Program:
         shape = (1,) * (4 - rank) + tuple(leaf.shape)
         spec = keras.KerasTensor(shape, getattr(leaf, "dtype", "float32"))
 
-        def constant():
+        def constant() -> tf.Tensor:
             return tf.reshape(tf.convert_to_tensor(leaf), shape)
 
         return self._instruction(constant, (), {}, spec, Level.FIXED)[0]
 
 
-def on_maps(steps, values):
+def _read(dtype: str, leaf: Any) -> Any:
+    """Return the tensor of a variable, as a layer reads it; other leaves as they are.
+
+    Args:
+        dtype: Compute dtype of the layer.
+        leaf: An argument of an operation.
+    """
+    if not isinstance(leaf, keras.Variable):
+        return leaf
+    tensor = tf.convert_to_tensor(leaf)
+    return tf.cast(tensor, dtype) if tensor.dtype.is_floating else tensor
+
+
+def on_maps(
+    steps: Iterable[Instruction], values: Mapping[Value, Any]
+) -> dict[Value, Any]:
     """Return values by `Value` with those that instructions compute on whole maps.
 
     Args:
@@ -278,7 +302,9 @@ def on_maps(steps, values):
     return values
 
 
-def step_arguments(layer, args, kwargs):
+def step_arguments(
+    layer: CausalLayer, args: Any, kwargs: Any
+) -> tuple[Any, dict[str, Any]]:
     """Return the inputs for the `step` of a causal layer, and other arguments by name.
 
     Args:
@@ -294,7 +320,7 @@ def step_arguments(layer, args, kwargs):
     return inputs, others
 
 
-def _causal_level(layer, args, kwargs, level):
+def _causal_level(layer: CausalLayer, args: Any, kwargs: Any, level: Level) -> Level:
     """Return the level of a causal layer's outputs.
 
     Args:
@@ -319,7 +345,7 @@ def _causal_level(layer, args, kwargs, level):
     return Level.PIXEL if is_stepped(layer) else Level.ROWS
 
 
-def _check_maps(operation, inputs):
+def _check_maps(operation: keras.Operation, inputs: list[Value]) -> None:
     """Raise an error unless all values combined with the image are maps."""
     for value in inputs:
         if value.level == Level.FIXED and len(value.spec.shape) < 4:
@@ -330,7 +356,9 @@ def _check_maps(operation, inputs):
             )
 
 
-def _bound_arguments(operation, args, kwargs):
+def _bound_arguments(
+    operation: keras.Operation, args: Any, kwargs: Any
+) -> dict[str, Any]:
     """Return the arguments of an operation's `call` by name."""
     signature = inspect.signature(operation.call)
     arguments = dict(signature.bind(*args, **kwargs).arguments)
@@ -340,13 +368,15 @@ def _bound_arguments(operation, args, kwargs):
     return arguments
 
 
-def _values_in(structure):
+def _values_in(structure: Any) -> list[Value]:
     """Return the `Value`s in a structure of arguments, in order."""
     leaves = tf.nest.flatten(structure)
     return [leaf for leaf in leaves if isinstance(leaf, Value)]
 
 
-def walk(model, values, call):
+def walk(
+    model: FunctionalModel, values: Sequence[Any], call: Callable[..., list[Any]]
+) -> Any:
     """Visit the operations of a functional model in the order of computation.
 
     Args:
@@ -368,12 +398,12 @@ def walk(model, values, call):
     return keras.tree.pack_sequence_as(structure, outputs)
 
 
-def input_like(spec):
+def input_like(spec: keras.KerasTensor) -> keras.KerasTensor:
     """Return a new symbolic input of the shape and dtype of a `keras.KerasTensor`."""
     return keras.Input(batch_shape=spec.shape, dtype=spec.dtype)
 
 
-def is_composite(operation):
+def is_composite(operation: keras.Operation) -> bool:
     """Return whether an operation is a layer made of other layers.
 
     A layer can declare this with an attribute `composite`. Otherwise, it is composite
@@ -400,8 +430,11 @@ class Refusal(ValueError):
 
 
 def refusal(
-    operation, args=(), kwargs=None, reason="is not known to be causal or pointwise"
-):
+    operation: keras.Operation,
+    args: Any = (),
+    kwargs: Any = None,
+    reason: str = "is not known to be causal or pointwise",
+) -> Refusal:
     """Return a `Refusal` that names an operation and recommends a replacement.
 
     Args:

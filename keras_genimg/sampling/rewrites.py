@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 import operator
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
 
 import keras
 import tensorflow as tf
@@ -11,12 +13,13 @@ from keras_genimg.keras_private import operation_classes
 from keras_genimg.sampling.formulas import AffineWeights, Formula
 from keras_genimg.sampling.plan import Plan
 from keras_genimg.sampling.pointwise import Linear
+from keras_genimg.sampling.program import Instruction, Value
 
 _ADDITIONS = {keras.layers.Add, *operation_classes(["Add"])}
 _RELUS = operation_classes(["Relu"])
 
 
-def floor(weights, inputs):
+def floor(weights: Any, inputs: tf.Tensor) -> tf.Tensor:
     """Return a ReLU of `inputs + bias` without the bias: `max(inputs, -bias)`.
 
     Args:
@@ -58,7 +61,7 @@ def rewritten(plan: Plan) -> Plan:
     return dataclasses.replace(plan, steps=tuple(steps))
 
 
-def _steps_read(steps, output):
+def _steps_read(steps: list[Instruction], output: Value) -> list[Instruction]:
     """Return the instructions that the output depends on."""
     read, kept = {output}, []
     for step in reversed(steps):
@@ -68,7 +71,7 @@ def _steps_read(steps, output):
     return kept
 
 
-def _sum_of_products(step, steps):
+def _sum_of_products(step: Instruction, steps: list[Instruction]) -> Instruction:
     """Return a sum of products as one product, if nothing else reads these."""
     if not _is_sum(step):
         return step
@@ -92,7 +95,12 @@ def _sum_of_products(step, steps):
     return _product(step, inputs, weights, products[0].pixel)
 
 
-def _product(step, inputs, weights, linear):
+def _product(
+    step: Instruction,
+    inputs: list[Value],
+    weights: tuple[Formula | None, Formula | None],
+    linear: Callable[..., Any] | None,
+) -> Instruction:
     """Return an instruction that computes the product of joined inputs instead."""
     return dataclasses.replace(
         step,
@@ -103,7 +111,7 @@ def _product(step, inputs, weights, linear):
     )
 
 
-def _product_of_terms(step, before):
+def _product_of_terms(step: Instruction, before: list[Instruction]) -> Instruction:
     """Return a product of sums as one of their terms, if these are narrower.
 
     The skip connections of residual blocks read sums of what the blocks add, which are
@@ -122,10 +130,10 @@ def _product_of_terms(step, before):
             replaced.append(maker)
     if _width(terms) >= _width(step.inputs):
         return step
-    kernel, bias = step.weights
+    kernel, bias = _weights_of(step)
     kernels = {}
 
-    def read(values, parts):
+    def read(values: Sequence[Value], parts: Sequence[Formula]) -> None:
         for value, part in zip(values, parts, strict=True):
             others = kernels.get(value)
             # `x @ V + x @ W` is `x @ (V + W)`.
@@ -133,7 +141,7 @@ def _product_of_terms(step, before):
                 part = Formula(tf.add, (part, others))
             kernels[value] = part
 
-    def read_joined(values, kernel):
+    def read_joined(values: Sequence[Value], kernel: Formula) -> None:
         sizes = [value.spec.shape[-1] for value in values]
         if len(values) == 1:
             read(values, [kernel])
@@ -148,7 +156,7 @@ def _product_of_terms(step, before):
     for maker in replaced:
         kernel = kernels.pop(maker.outputs[0])
         if _is_product(maker):
-            weights, of_maker = maker.weights
+            weights, of_maker = _weights_of(maker)
             bias = _plus(bias, of_maker, kernel)
             read_joined(maker.inputs, Formula(tf.matmul, (weights, kernel)))
         else:
@@ -157,7 +165,7 @@ def _product_of_terms(step, before):
     return _product(step, list(terms), (kernel, bias), step.pixel)
 
 
-def _with_late_biases(steps, output):
+def _with_late_biases(steps: list[Instruction], output: Value) -> list[Instruction]:
     """Let products leave out biases that later products can add to their own.
 
     A value `x + b` is then computed as `x`. A sum needs no bias of its terms, nor does
@@ -178,7 +186,7 @@ def _with_late_biases(steps, output):
         made = step.outputs[0]
         given = [late[value] for value in step.inputs if value in late]
         if isinstance(step.pixel, Linear):
-            kernel, bias = step.weights
+            kernel, bias = _weights_of(step)
             if given:
                 parts = [
                     late[value] if value in late else _zeros(value.spec.shape[-1])
@@ -197,7 +205,14 @@ def _with_late_biases(steps, output):
     return changed
 
 
-def _plus(bias, more, kernel):
+def _weights_of(step: Instruction) -> tuple[Formula, Formula | None]:
+    """Return the kernel and the negative bias of a `Linear`, which has a kernel."""
+    return cast("tuple[Formula, Formula | None]", step.weights)
+
+
+def _plus(
+    bias: Formula | None, more: Formula | None, kernel: Formula
+) -> Formula | None:
     """Return a bias plus `more @ kernel`; None stands for zeros."""
     if more is None:
         return bias
@@ -206,33 +221,33 @@ def _plus(bias, more, kernel):
     return more if bias is None else Formula(tf.add, (bias, more))
 
 
-def _joined(formulas):
+def _joined(formulas: Sequence[Formula]) -> Formula:
     """Return the formula of tensors that are concatenated on the first axis."""
     return Formula(lambda *tensors: tf.concat(tensors, axis=0), tuple(formulas))
 
 
-def _sum_of(formulas):
+def _sum_of(formulas: Sequence[Formula]) -> Formula:
     return Formula(lambda *tensors: tf.add_n(tensors), tuple(formulas))
 
 
-def _zeros(size):
+def _zeros(size: int) -> Formula:
     return Formula(lambda: tf.zeros(size))
 
 
-def _width(values):
+def _width(values: Iterable[Value]) -> int:
     return sum(value.spec.shape[-1] for value in values)
 
 
-def _is_product(step):
+def _is_product(step: Instruction) -> bool:
     return isinstance(step.pixel, Linear) and step.pixel.is_product
 
 
-def _is_float32(step):
+def _is_float32(step: Instruction) -> bool:
     values = *step.inputs, *step.outputs
     return all(value.spec.dtype == "float32" for value in values)
 
 
-def _is_sum(step):
+def _is_sum(step: Instruction) -> bool:
     """Whether an instruction adds values of as many channels, and nothing else."""
     is_add = type(step.operation) in _ADDITIONS
     given = tf.nest.flatten((step.args, step.kwargs))
@@ -240,7 +255,7 @@ def _is_sum(step):
     return is_add and len(widths) == 1 and len(given) == len(step.inputs)
 
 
-def _is_relu(operation):
+def _is_relu(operation: keras.Operation) -> bool:
     if type(operation) is keras.layers.ReLU:
         options = operation.max_value, operation.negative_slope, operation.threshold
         return options == (None, 0, 0)

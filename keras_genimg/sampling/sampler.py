@@ -2,14 +2,14 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
-import keras
 import tensorflow as tf
 
 from keras_genimg.keras_private import all_layers
 from keras_genimg.layers.causal_layer import CausalLayer, has_step_row, is_stepped
 from keras_genimg.likelihoods import Likelihood
+from keras_genimg.model_types import PixelModel
 from keras_genimg.ops.devices import is_on_gpu
 from keras_genimg.ops.precision import has_half_precision, is_quantized
 from keras_genimg.sampling.orders.order import Choice, Visited
@@ -22,13 +22,14 @@ from keras_genimg.sampling.orders.waves import (
 )
 from keras_genimg.sampling.pixel_sampler import PixelSampler
 from keras_genimg.sampling.plan import Plan
+from keras_genimg.sampling.program import Value
 from keras_genimg.sampling.rewrites import rewritten
 from keras_genimg.sampling.values import PlanValues, merged
-from keras_genimg.types import BatchSizes, Shape, TensorLike
+from keras_genimg.types import AxisSize, BatchSizes, Shape, TensorLike
 
 
 def incremental_sampler(
-    model: keras.Model,
+    model: PixelModel,
     jit_compile: bool = False,
     record: Callable[..., Any] | None = None,
     num_rows: tf.Tensor | int | None = None,
@@ -72,7 +73,13 @@ def incremental_sampler(
         neither causal nor pointwise.
     """
 
-    def sample(uniforms, temperature, conditions, images=None, known=None):
+    def sample(
+        uniforms: tf.Tensor,
+        temperature: float | tf.Tensor,
+        conditions: Sequence[TensorLike],
+        images: tf.Tensor | None = None,
+        known: tf.Tensor | None = None,
+    ) -> tf.Tensor:
         choice = _choice_of_images(model, uniforms, temperature, images, known)
         if record is not None:
             options = {"observe": _parameters_of_pixel, "num_observed": 2}
@@ -83,30 +90,50 @@ def incremental_sampler(
         sampled = tf.transpose(visited.pixels, (2, 0, 1, 3))
         sampled = tf.ensure_shape(sampled, uniforms.shape)  # See `Plan.doubled`.
         if record is not None:
-            params = _as_output(visited.observed, model)
+            params = _as_output(visited, model)
             record(model, sampled[:2], params, [given[:2] for given in conditions])
         return sampled
 
     return sample
 
 
-def _values(model, template, conditions, jit_compile) -> PlanValues:
+def _values(
+    model: PixelModel,
+    template: TensorLike,
+    conditions: Sequence[TensorLike],
+    jit_compile: bool,
+) -> PlanValues:
     """Return the `PlanValues` of a model's rewritten plan."""
     plan = rewritten(Plan.of(model))
     return PlanValues.of(plan, template, conditions, fused=not jit_compile)
 
 
-def _choice_of_images(model, uniforms, temperature, images, known) -> Choice:
+def _choice_of_images(
+    model: PixelModel,
+    uniforms: tf.Tensor,
+    temperature: float | tf.Tensor,
+    images: tf.Tensor | None,
+    known: tf.Tensor | None,
+) -> Choice:
     """Return the `Choice` that samples pixels, or takes those that are known."""
     likelihood: Likelihood = model.likelihood
     # The temperature gets one color. For gray images, the two tensors then have the
     # same shape, so `Stacks` keeps them in one stack.
-    given = [temperature * tf.ones_like(uniforms[..., :1]), uniforms]
-    if known is not None:
-        known = tf.cast(tf.broadcast_to(known, tf.shape(images)), tf.float32)
-        given += [images, known]
+    given: list[tf.Tensor] = [
+        temperature * tf.ones_like(uniforms[:, :, :, :1]),
+        uniforms,
+    ]
+    if images is not None and known is not None:
+        mask: tf.Tensor = tf.cast(tf.broadcast_to(known, tf.shape(images)), tf.float32)
+        given += [images, mask]
 
-    def choose(params, here, temperature, uniforms, *completed):
+    def choose(
+        params: tf.Tensor,
+        here: slice,
+        temperature: tf.Tensor,
+        uniforms: tf.Tensor,
+        *completed: tf.Tensor,
+    ) -> tf.Tensor:
         sampled = likelihood.sample(params, uniforms[:, here], temperature)
         if completed:
             images, known = completed
@@ -118,12 +145,12 @@ def _choice_of_images(model, uniforms, temperature, images, known) -> Choice:
 
 
 def _visit(
-    model,
+    model: PixelModel,
     values: PlanValues,
     batches: BatchSizes,
-    guess_every_second,
+    guess_every_second: tf.Tensor | bool,
     choice: Choice,
-    num_rows,
+    num_rows: Any,
 ) -> Visited:
     """Visit all pixels in the order for the sizes of batches."""
     small = None
@@ -150,7 +177,7 @@ def _visit(
 
 
 def small_batch_order(
-    model, values: PlanValues, guess_every_second: tf.Tensor | bool = False
+    model: PixelModel, values: PlanValues, guess_every_second: tf.Tensor | bool = False
 ) -> Rows | Waves | None:
     """Return the faster `Order` for small batches, or None if there is none.
 
@@ -174,7 +201,7 @@ def small_batch_order(
     return None
 
 
-def largest_small_batch(model: keras.Model, image_shape: Shape) -> int:
+def largest_small_batch(model: PixelModel, image_shape: Shape) -> int:
     """Return the size up to which batches are sampled in a faster way; 0 for none.
 
     Args:
@@ -188,7 +215,9 @@ def largest_small_batch(model: keras.Model, image_shape: Shape) -> int:
     return Rows.largest_batch if guesses_rows else 0
 
 
-def _faster_ways(model, layers, height, width):
+def _faster_ways(
+    model: PixelModel, layers: Sequence[CausalLayer], height: AxisSize, width: AxisSize
+) -> tuple[int | None, bool]:
     """Return how small batches are sampled, if images do not depend on it, without XLA.
 
     Args:
@@ -211,7 +240,7 @@ def _faster_ways(model, layers, height, width):
 
 
 def teacher_forced_params(
-    model: keras.Model,
+    model: PixelModel,
     images: TensorLike,
     conditions: Sequence[TensorLike] = (),
     jit_compile: bool = False,
@@ -236,26 +265,29 @@ def teacher_forced_params(
         ValueError: If the output of a layer depends on the image and the layer is
             neither causal nor pointwise. The error names the layer.
     """
-    given = tf.transpose(images, (1, 2, 0, 3))
+    given = tf.transpose(tf.convert_to_tensor(images), (1, 2, 0, 3))
     values = _values(model, given, conditions, jit_compile)
     choice = Choice([given], given_pixel, _parameters_of_pixel)
     visited = Pixels(values).visit(choice, values.height)
-    return _as_output(visited.observed, model)
+    return _as_output(visited, model)
 
 
-def given_pixel(params, here, pixel):
+def given_pixel(params: tf.Tensor, here: slice, pixel: tf.Tensor) -> tf.Tensor:
     """Return some colors of a given pixel, instead of sampled ones."""
     return pixel[:, here]
 
 
-def _parameters_of_pixel(params, values):
+def _parameters_of_pixel(
+    params: list[tf.Tensor], values: dict[Value, Any]
+) -> tf.Tensor:
     """Return the parameters of all colors of a pixel, concatenated."""
     parts = [merged(part, 1) for part in params]
     return tf.concat(parts, axis=-1) if len(parts) > 1 else parts[0]
 
 
-def _as_output(params, model):
-    """Return `(height, width, batch, n)` in the shape of the model's output."""
+def _as_output(visited: Visited, model: PixelModel) -> tf.Tensor:
+    """Return observed parameters in the shape of the model's output."""
+    params = cast("tf.Tensor", visited.observed)
     sizes = tf.unstack(tf.shape(params)[:3])
     params = tf.reshape(params, (*sizes, *model.outputs[0].shape[3:]))
     return tf.transpose(params, (2, 0, 1, *range(3, params.shape.rank)))

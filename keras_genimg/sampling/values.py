@@ -1,12 +1,13 @@
 """The tensors of a plan in one call, and what they compute of rows and pixels."""
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 import tensorflow as tf
 from keras import ops
 
+from keras_genimg.layers.causal_layer import CausalLayer
 from keras_genimg.ops.convolution import for_batch
 from keras_genimg.sampling.formulas import tensors_of
 from keras_genimg.sampling.packing import Stacks, tensors_in
@@ -18,7 +19,7 @@ from keras_genimg.sampling.program import (
     on_maps,
     step_arguments,
 )
-from keras_genimg.types import Tensors
+from keras_genimg.types import TensorLike, Tensors
 
 
 class Place(NamedTuple):
@@ -77,12 +78,12 @@ class Sampled(NamedTuple):
     evaluated: Evaluated
 
     @property
-    def carries(self):
+    def carries(self) -> tuple[Tensors, ...]:
         """The carry of each stepped layer, for the pixel to the right."""
         return tuple(carry for carry, _ in self.evaluated.states)
 
     @property
-    def kept(self):
+    def kept(self) -> list[Tensors]:
         """The tensors that each stepped layer keeps for the end of the row."""
         return [kept for _, kept in self.evaluated.states]
 
@@ -116,7 +117,13 @@ class PlanValues:
     maps: dict[Value, tf.Tensor]
 
     @classmethod
-    def of(cls, plan: Plan, template, conditions, fused: bool) -> "PlanValues":
+    def of(
+        cls,
+        plan: Plan,
+        template: TensorLike,
+        conditions: Sequence[TensorLike],
+        fused: bool,
+    ) -> "PlanValues":
         """Prepare the weights of a plan, and compute what is fixed.
 
         Args:
@@ -126,8 +133,11 @@ class PlanValues:
             fused: See `PlanValues`.
         """
         height, width, batch, colors = ops.shape(template)
-        of_products = tensors_of(step.weights for step in plan.products)
-        weights: dict = dict(zip(plan.products, of_products, strict=True))
+        all_weights = [step.weights for step in plan.products]
+        of_products = tensors_of(each for each in all_weights if each is not None)
+        weights: dict[Instruction, Any] = dict(
+            zip(plan.products, of_products, strict=True)
+        )
         weights |= {step: step.operation.prepare(fused) for step in plan.causal_layers}
         given = dict(zip(plan.inputs[1:], conditions, strict=True))
         fixed, maps = on_maps(plan.fixed_steps, given), {}
@@ -140,12 +150,12 @@ class PlanValues:
         return cls(plan, fused, height, width, batch, colors, weights, maps)
 
     @property
-    def static_sizes(self):
+    def static_sizes(self) -> tuple[int | None, ...]:
         """Width and batch as far as they are known without running the graph."""
         sizes = self.width, self.batch
         return tuple(size if isinstance(size, int) else None for size in sizes)
 
-    def for_loop(self, num_pixels) -> "LoopValues":
+    def for_loop(self, num_pixels: Any) -> "LoopValues":
         """Return these values for the body of a loop, see `LoopValues`.
 
         Args:
@@ -165,7 +175,7 @@ class PlanValues:
 
     # Rows.
 
-    def initial_caches(self):
+    def initial_caches(self) -> tuple[Tensors, ...]:
         """Return the cache of each causal layer before the first row."""
         return tuple(
             step.operation.initial_cache(
@@ -177,7 +187,7 @@ class PlanValues:
             for step in self.plan.causal_layers
         )
 
-    def begin_row(self, row, caches) -> Row:
+    def begin_row(self, row: tf.Tensor, caches: Sequence[Tensors]) -> Row:
         """Compute everything that depends only on finished rows.
 
         Args:
@@ -210,7 +220,9 @@ class PlanValues:
         )
         return Row(values, place)
 
-    def _over_row(self, step, values):
+    def _over_row(
+        self, step: Instruction, values: Mapping[Value, Any]
+    ) -> list[tf.Tensor]:
         """Apply a pointwise operation to a row, `(width, batch, ...)`."""
         flat = {
             value: tf.reshape(values[value], (-1, *value.spec.shape[3:]))
@@ -221,7 +233,12 @@ class PlanValues:
         sizes = (self.width, self.batch)
         return [tf.reshape(x, (*sizes, *x.shape[1:])) for x in outputs]
 
-    def end_row(self, caches, values, kept):
+    def end_row(
+        self,
+        caches: Sequence[Tensors],
+        values: Mapping[Value, Any],
+        kept: Sequence[Sequence[tf.Tensor]],
+    ) -> tuple[Tensors, ...]:
         """Return the caches for the next row.
 
         Args:
@@ -254,7 +271,7 @@ class PlanValues:
     # Pixels.
 
     def sample_pixel(
-        self, choose: Callable[..., tf.Tensor], given, place: Place
+        self, choose: Callable[..., tf.Tensor], given: Sequence[tf.Tensor], place: Place
     ) -> Sampled:
         """Sample one pixel, color by color or all colors together.
 
@@ -289,7 +306,11 @@ class PlanValues:
         return Sampled(pixel, params, self._evaluate(pixel, place, earlier=evaluated))
 
     def sample_row(
-        self, choose: Callable[..., tf.Tensor], given, pixels, place: Place
+        self,
+        choose: Callable[..., tf.Tensor],
+        given: Sequence[tf.Tensor],
+        pixels: tf.Tensor,
+        place: Place,
     ) -> Sampled:
         """Sample all pixels of a row at once, as they are if the row is as given.
 
@@ -312,7 +333,11 @@ class PlanValues:
         return Sampled(sampled, [params], evaluated)
 
     def _evaluate(
-        self, pixel, place: Place, earlier: Evaluated | None = None, step_layer=None
+        self,
+        pixel: tf.Tensor,
+        place: Place,
+        earlier: Evaluated | None = None,
+        step_layer: Callable[..., Any] | None = None,
     ) -> Evaluated:
         """Run the plan on one pixel, or on all pixels of a row.
 
@@ -329,8 +354,8 @@ class PlanValues:
             An `Evaluated`.
         """
         plan = self.plan
-        values: dict = {} if earlier is None else dict(earlier.values)
-        states: list = [()] * len(plan.stepped_layers)
+        values: dict[Value, Any] = {} if earlier is None else dict(earlier.values)
+        states: list[Any] = [()] * len(plan.stepped_layers)
         if earlier is not None:
             states = list(earlier.states)
         for value, tensor in zip(plan.known, place.known, strict=True):
@@ -365,25 +390,38 @@ class PlanValues:
                 values[value] = output
         return Evaluated(values, states)
 
-    def _pointwise(self, step, args, kwargs):
+    def _pointwise(self, step: Instruction, args: Any, kwargs: Any) -> Any:
         """Return the outputs of a pointwise instruction."""
         prepared = [] if step.weights is None else [self.weights[step]]
-        return step.pixel(*prepared, *args, **kwargs)
+        function = cast("Callable[..., Any]", step.pixel)
+        return function(*prepared, *args, **kwargs)
 
-    def _step(self, layer, state, inputs, others):
+    def _step(
+        self,
+        layer: CausalLayer,
+        state: tuple[Any, Tensors, Tensors],
+        inputs: Any,
+        others: dict[str, Any],
+    ) -> tuple[Any, Tensors, Tensors]:
         """Call a layer's `step` with its arguments in the compute dtype."""
         inputs, others = autocast(layer, (inputs, others))
         outputs, carry, kept = layer.step(*state, inputs, **others)
         return outputs, tuple(carry), tuple(kept)
 
-    def _step_row(self, layer, state, inputs, others):
+    def _step_row(
+        self,
+        layer: CausalLayer,
+        state: tuple[Any, Tensors, Tensors],
+        inputs: Any,
+        others: dict[str, Any],
+    ) -> tuple[Any, Tensors, Tensors]:
         """Call a layer's `step_row`; return outputs and kept of all pixels."""
         _, carry, row = state
         if not row and not any(each.shape[-1] for each in carry):
             # The layer acts on single pixels.
             return self._step(layer, state, inputs, others)
 
-        def wide(leaf):
+        def wide(leaf: Any) -> Any:
             if not tf.is_tensor(leaf):
                 return leaf
             return tf.reshape(leaf, (self.width, -1, leaf.shape[-1]))
@@ -419,17 +457,17 @@ class LoopValues:
         return dataclasses.replace(self.values, weights=weights)
 
 
-def with_shapes_of(tensors, templates):
+def with_shapes_of(tensors: Any, templates: Any) -> Any:
     """Return tensors with the static shapes of a loop's variables."""
 
-    def with_shape(tensor, template):
+    def with_shape(tensor: tf.Tensor, template: tf.Tensor) -> tf.Tensor:
         tensor.set_shape(template.shape)
         return tensor
 
     return tf.nest.map_structure(with_shape, tensors, templates)
 
 
-def merged(tensor, num_axes):
+def merged(tensor: tf.Tensor, num_axes: int) -> tf.Tensor:
     """Return a tensor whose axes after the first `num_axes` are merged into one."""
     if tensor.shape.rank == num_axes + 1:
         return tensor
@@ -437,6 +475,6 @@ def merged(tensor, num_axes):
     return tf.reshape(tensor, (*sizes, tensor.shape[num_axes:].num_elements()))
 
 
-def _as_batch(row):
+def _as_batch(row: tf.Tensor) -> tf.Tensor:
     """Return a row `(width, batch, n)` as a batch of pixels."""
     return tf.reshape(row, (-1, row.shape[-1]))

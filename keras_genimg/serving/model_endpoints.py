@@ -3,27 +3,40 @@
 import dataclasses
 import functools
 import math
+from typing import Protocol
 
 import tensorflow as tf
 
 from keras_genimg.causality.image_pairs import ImagePairs
 from keras_genimg.causality.sampler_check import sampler_difference, tolerance
+from keras_genimg.generation.samplers import Samplers
+from keras_genimg.generation.scales import ModelOfScales
+from keras_genimg.generation.scheme import SampledModel
+from keras_genimg.layers import DRAWLoop
+from keras_genimg.model_types import FunctionalModel, ImageModel, LatentVariableModel
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.scales import factors_between, is_copied, placed
 from keras_genimg.ops.uniforms import LATENTS, POSTERIOR
 from keras_genimg.serving.endpoint import SEED, Endpoint, Input, images_input, with_png
+from keras_genimg.types import Distribution, Method, Shape, Stream, TensorLike
 
 # Random images on which an export compares the sampler with the forward pass.
 _NUM_TRIED = 3
 
 
 def autoregressive_endpoints(
-    model, image_shape, method=None, jit_compile=False, num_candidates=1
-):
+    model: SampledModel,
+    samplers: Samplers,
+    image_shape: Shape,
+    method: Method | None = None,
+    jit_compile: bool = False,
+    num_candidates: int = 1,
+) -> dict[str, Endpoint]:
     """Return the endpoints of an autoregressive model.
 
     Args:
         model: An `AutoregressiveModel`.
+        samplers: Its `Samplers`.
         image_shape: `(height, width, colors)`, all known.
         method: `"incremental"`, `"fixed_point"` or `"ancestral"`.
         jit_compile: Whether to compile with XLA.
@@ -40,7 +53,7 @@ def autoregressive_endpoints(
             incremental sampler and the model disagree.
     """
     num_candidates = check_positive_int("num_candidates", num_candidates, "endpoints")
-    image_shape, samplers = tuple(image_shape), model._samplers
+    image_shape = tuple(image_shape)
     key = samplers.key("export", method, image_shape[:2], jit_compile, batch_size=None)
     samplers.check(key)
     completion_key = dataclasses.replace(key, num_candidates=num_candidates)
@@ -80,7 +93,7 @@ def autoregressive_endpoints(
 
     def run_log_prob(images, **given):
         images = likelihood.from_display(images)
-        nats = model._log_prob_graph(images, *in_order(given))
+        nats = model.log_prob_graph(images, *in_order(given))
         return {"log_prob": nats, "bits_per_dim": -nats * bits}
 
     seed = {"seed": SEED, **conditions}
@@ -115,13 +128,13 @@ def autoregressive_endpoints(
     return with_png(endpoints)
 
 
-def _check_sampler(model, image_shape, inputs):
+def _check_sampler(model: SampledModel, image_shape, inputs):
     """Return the endpoint that compares the sampler with the forward pass."""
 
     def run(images, **given):
         images = model.likelihood.from_display(images)
         conditions = [given[name] for name in inputs if name != "images"]
-        networks = model._samplers.scheme.networks(images, conditions)
+        networks = model.sampling_scheme.networks(images, conditions)
         differences = [sampler_difference(*network) for network in networks]
         # A network may have several images for each of those given.
         by_image = tf.reshape(differences, (-1, tf.shape(images)[0]))
@@ -129,14 +142,14 @@ def _check_sampler(model, image_shape, inputs):
 
     pairs = ImagePairs(model, image_shape)
     images, *conditions = (tf.constant(values[:_NUM_TRIED]) for values in pairs.before)
-    networks = model._samplers.scheme.networks(tf.cast(images, tf.float32), conditions)
+    networks = model.sampling_scheme.networks(tf.cast(images, tf.float32), conditions)
     limit = max(tolerance(*network) for network in networks)
     return Endpoint(
         run, inputs, warm_up=False, at_most={"largest_difference": float(limit)}
     )
 
 
-def served_conditions(model, image_shape):
+def served_conditions(model: ImageModel, image_shape):
     """Return the conditions as inputs of endpoints, in order.
 
     Args:
@@ -161,11 +174,14 @@ def served_conditions(model, image_shape):
     return served
 
 
-def enlarge_endpoint(model, jit_compile, method):
+def enlarge_endpoint(
+    model: ModelOfScales, samplers: Samplers, jit_compile: bool, method: Method | None
+) -> Endpoint:
     """Return the endpoint `enlarge`: it generates large images of given small ones.
 
     Args:
         model: A `MultiScalePixelRNN`.
+        samplers: Its `Samplers` that draw the last scale, given the one before.
         jit_compile: Whether to compile with XLA.
         method: `"incremental"`, `"fixed_point"` or `"ancestral"`.
 
@@ -173,10 +189,7 @@ def enlarge_endpoint(model, jit_compile, method):
         An `Endpoint` with the inputs `images`, of the last scale but one, and `seed`.
     """
     small, large = model.scales[-2:]
-    samplers, first_scale = model._samplers, len(model.scales) - 1
-    key = samplers.key(
-        "export", method, None, jit_compile, batch_size=None, first_scale=first_scale
-    )
+    key = samplers.key("export", method, None, jit_compile, batch_size=None)
     likelihood = model.likelihood
 
     def run(images, seed):
@@ -196,7 +209,9 @@ def enlarge_endpoint(model, jit_compile, method):
     return Endpoint(run, inputs, jit_compile, mergeable=True)
 
 
-def latent_endpoints(model, jit_compile=False):
+def latent_endpoints(
+    model: LatentVariableModel, jit_compile: bool = False
+) -> dict[str, Endpoint]:
     """Return the endpoints of any model with latent variables.
 
     Args:
@@ -233,7 +248,23 @@ def latent_endpoints(model, jit_compile=False):
     )
 
 
-def vae_endpoints(model, jit_compile=False):
+class AutoEncoder(LatentVariableModel, Protocol):
+    """A model that encodes images as latent vectors, a `VAE`.
+
+    Attributes:
+        latent_dim: Length of a latent vector.
+        decoder: Model of latent vectors that returns parameters of the likelihood.
+    """
+
+    latent_dim: int
+    decoder: FunctionalModel
+
+    def posterior_distribution(self, images: TensorLike) -> Distribution:
+        """Return the posterior of the latent vectors of images, for a graph."""
+        ...
+
+
+def vae_endpoints(model: AutoEncoder, jit_compile: bool = False) -> dict[str, Endpoint]:
     """Return the endpoints of a `VAE`, including `encode` and `decode`.
 
     Args:
@@ -242,8 +273,9 @@ def vae_endpoints(model, jit_compile=False):
     """
 
     def run_encode(images):
-        mean, stddev = model._encode_graph(model.likelihood.from_display(images))
-        return {"latent_mean": mean, "latent_stddev": stddev}
+        images = model.likelihood.from_display(images)
+        posterior = model.posterior_distribution(images)
+        return {"latent_mean": posterior.mean(), "latent_stddev": posterior.stddev()}
 
     def run_decode(latent):
         return {"images": _shown(model, model.decoder(latent, training=False))}
@@ -257,7 +289,23 @@ def vae_endpoints(model, jit_compile=False):
     }
 
 
-def draw_endpoints(model, jit_compile=False):
+class CanvasModel(LatentVariableModel, Protocol):
+    """A model that draws on a canvas step by step, a `DRAW`.
+
+    Attributes:
+        loop: The `DRAWLoop`.
+    """
+
+    loop: DRAWLoop
+
+    def noise(self, seeds: TensorLike, stream: Stream) -> tf.Tensor:
+        """Return each seed's normal noise, `(num_glimpses, batch, latent_dim)`."""
+        ...
+
+
+def draw_endpoints(
+    model: CanvasModel, jit_compile: bool = False
+) -> dict[str, Endpoint]:
     """Return the endpoints of a `DRAW`, including `sample_canvases`.
 
     Args:
@@ -280,6 +328,6 @@ def draw_endpoints(model, jit_compile=False):
     }
 
 
-def _shown(model, params):
+def _shown(model: ImageModel, params):
     """Return the means of parameters as displayable images."""
     return model.likelihood.to_display(model.likelihood.mean(params))

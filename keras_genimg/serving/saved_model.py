@@ -14,6 +14,7 @@ from genimg_export.files import atomic_path
 from genimg_export.metadata import METADATA_FILE, content_hash
 from genimg_export.quiet_start import quiet
 from keras_genimg.keras_private import forget_gradients
+from keras_genimg.model_types import ImageModel
 from keras_genimg.ops.workers import is_chief
 from keras_genimg.serving.endpoint import Endpoint
 from keras_genimg.types import PathLike
@@ -21,7 +22,7 @@ from keras_genimg.version import __version__
 
 
 def write_saved_model(
-    model: keras.Model,
+    model: ImageModel,
     path: PathLike,
     endpoints: dict[str, Endpoint],
     max_examples: int,
@@ -138,7 +139,7 @@ def _listed(tensors):
     )
 
 
-def saved_metadata(model, endpoints, signatures, max_examples):
+def saved_metadata(model: ImageModel, endpoints, signatures, max_examples):
     """Return a description of a SavedModel for its clients, as a dict of JSON values.
 
     Args:

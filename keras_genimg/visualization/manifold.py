@@ -39,8 +39,9 @@ def latent_manifold(model: VAE, size: int = 20) -> np.ndarray:
         figure 4, https://arxiv.org/abs/1312.6114
     """
     size = check_positive_int("size", size)
-    latent_dim = getattr(model, "latent_dim", None)
-    if latent_dim != 2 or not hasattr(model, "latent"):  # DRAW has many.
+    # DRAW has latents for each glimpse.
+    latent_dim = model.latent_dim if isinstance(model, VAE) else None
+    if latent_dim != 2:
         raise ValueError(
             "latent_manifold needs a VAE with two latents, latent_dim=2. Received: "
             f"{model!r} with latent_dim={latent_dim}"

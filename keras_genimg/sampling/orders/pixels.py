@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from keras_genimg.sampling.orders.order import Choice, Visited
-from keras_genimg.sampling.orders.row_loop import visit_rows
+from keras_genimg.sampling.orders.row_loop import Pack, visit_rows
 from keras_genimg.sampling.packing import Stacks
 from keras_genimg.sampling.values import Place, PlanValues, Row, with_shapes_of
 from keras_genimg.types import Tensors
@@ -47,10 +47,19 @@ class Pixels:
         sample_row = functools.partial(self._sample_row, choice)
         return visit_rows(self._values, choice, num_rows, sample_row)
 
-    def _sample_row(self, choice, row, given, pack, of_order):
+    def _sample_row(
+        self,
+        choice: Choice,
+        row: Row,
+        given: list[tf.Tensor],
+        pack: Pack,
+        of_order: Any,
+    ) -> tuple[tf.Tensor, Any]:
         return self.sample_row(choice, row, given, pack), of_order
 
-    def sample_row(self, choice: Choice, row: Row, given, pack) -> tf.Tensor:
+    def sample_row(
+        self, choice: Choice, row: Row, given: list[tf.Tensor], pack: Pack
+    ) -> tf.Tensor:
         """Sample a row; return what `pack` keeps of its pixels, `(width, batch, n)`.
 
         Args:
@@ -62,7 +71,7 @@ class Pixels:
         width, first = self._values.width, row.place
         of_pixels = Stacks([given, first.known, first.of_layers], axis=1)
 
-        def visit_pixel(state):
+        def visit_pixel(state: _State) -> _State:
             here, known, of_layers = of_pixels.parts_at(state.column)
             sampled = self._in_loop.in_body().sample_pixel(
                 choice.choose, here, Place(known, state.carries, of_layers)
@@ -71,7 +80,7 @@ class Pixels:
             carries = with_shapes_of(sampled.carries, state.carries)
             return _State(state.column + 1, carries, packed)
 
-        def visit_pixels(state):
+        def visit_pixels(state: _State) -> list[_State]:
             state = visit_pixel(state)
             return [visit_pixel(state) if self._in_pairs else state]
 

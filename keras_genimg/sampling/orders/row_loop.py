@@ -1,14 +1,17 @@
 """The loop over rows, shared by all orders that finish a row before the next."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
 
 from keras_genimg.sampling.orders.order import Choice, Visited
 from keras_genimg.sampling.packing import Packer
-from keras_genimg.sampling.values import PlanValues, with_shapes_of
+from keras_genimg.sampling.values import PlanValues, Sampled, with_shapes_of
 from keras_genimg.types import Tensors
+
+# Function that packs what is kept of a pixel, or of a row, as one tensor.
+Pack: TypeAlias = Callable[[Sampled], tf.Tensor]
 
 
 class _State(NamedTuple):
@@ -49,11 +52,11 @@ def visit_rows(
     """
     plan, packer = values.plan, Packer(values.plan.dtype)
 
-    def pack(sampled):
+    def pack(sampled: Sampled) -> tf.Tensor:
         inputs = [sampled.evaluated.values[value] for value in plan.row_inputs]
         return packer.pack([choice.results(sampled), *sampled.kept, inputs])
 
-    def visit_row(state):
+    def visit_row(state: _State) -> list[_State]:
         row = values.begin_row(state.row, state.caches)
         given = [tensor[state.row] for tensor in choice.given]
         packed, of_order = sample_row(row, given, pack, state.of_order)

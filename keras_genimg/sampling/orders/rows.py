@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 import tensorflow as tf
 
 from keras_genimg.sampling.orders.order import Choice, Visited
-from keras_genimg.sampling.orders.row_loop import visit_rows
+from keras_genimg.sampling.orders.row_loop import Pack, visit_rows
 from keras_genimg.sampling.values import PlanValues, Row
 
 # An evaluation of a row takes about four times as long as that of a pixel. If no row
@@ -18,7 +18,9 @@ MOST_GUESSES = 16
 class RowSampler(Protocol):
     """An order that can sample a row by itself, such as `Pixels`."""
 
-    def sample_row(self, choice: Choice, row: Row, given, pack) -> tf.Tensor:
+    def sample_row(
+        self, choice: Choice, row: Row, given: list[tf.Tensor], pack: Pack
+    ) -> tf.Tensor:
         """Sample a row, see `Pixels.sample_row`."""
         ...
 
@@ -27,12 +29,12 @@ class _Guess(NamedTuple):
     """State of the loop over guesses of a row.
 
     Attributes:
-        count: Number of guesses so far.
+        number: Number of guesses so far.
         has_changed: Whether the last guess changed any pixel.
         packed: What is kept of the pixels, `(width, batch, n)`, pixels first.
     """
 
-    count: tf.Tensor
+    number: tf.Tensor
     has_changed: tf.Tensor
     packed: tf.Tensor
 
@@ -91,40 +93,48 @@ class Rows:
         sample_row = functools.partial(self._sample_row, choice, most)
         return visit_rows(values, choice, num_rows, sample_row, budget)
 
-    def _sample_row(self, choice: Choice, most, row: Row, given, pack, budget: _Budget):
+    def _sample_row(
+        self,
+        choice: Choice,
+        most: tf.Tensor,
+        row: Row,
+        given: list[tf.Tensor],
+        pack: Pack,
+        budget: _Budget,
+    ) -> tuple[tf.Tensor, _Budget]:
         width, colors = self._values.width, self._values.colors
 
-        def guess(before):
-            pixels = before.packed[..., :colors]
+        def guess(before: _Guess) -> list[_Guess]:
+            pixels = before.packed[:, :, :colors]
             pixels.set_shape((None, None, colors))
             sampled = self._in_loop.in_body().sample_row(
                 choice.choose, given, pixels, row.place
             )
             packed = pack(sampled)
             packed = tf.reshape(packed, (width, -1, packed.shape[-1]))
-            has_changed = tf.reduce_any(packed[..., :colors] != pixels)
-            return [_Guess(before.count + 1, has_changed, packed)]
+            has_changed = tf.reduce_any(packed[:, :, :colors] != pixels)
+            return [_Guess(before.number + 1, has_changed, packed)]
 
         # The first guess has pixels only. The later ones have all that is kept of a
         # pixel, so they are wider.
-        any_size = tf.TensorShape([None, None, None])
-        scalar = tf.TensorShape([])
+        scalar, any_size = tf.TensorShape([]), tf.TensorShape([None, None, None])
+        shapes: list[Any] = [scalar, scalar, any_size]
         (last,) = tf.while_loop(
-            lambda last: last.has_changed & (last.count < budget.num_guesses),
+            lambda last: last.has_changed & (last.number < budget.num_guesses),
             guess,
             [_Guess(tf.constant(0), tf.constant(True), budget.above)],
-            shape_invariants=[_Guess(scalar, scalar, any_size)],
+            shape_invariants=[_Guess(*shapes)],
         )
         packed = tf.cond(
             last.has_changed,
             lambda: self._pixels.sample_row(choice, row, given, pack),
             lambda: last.packed,
         )
-        above = packed[..., :colors]
+        above = packed[:, :, :colors]
         above.set_shape(budget.above.shape)
         return packed, _Budget(above, self._next_budget(last, most, budget))
 
-    def _next_budget(self, last, most, budget):
+    def _next_budget(self, last: _Guess, most: tf.Tensor, budget: _Budget) -> tf.Tensor:
         """Return how often the next row may be guessed."""
         before = budget.num_guesses
         # Rows that do not settle are rarely alone.

@@ -1,22 +1,26 @@
 """Several rows of an image at once, each some columns behind the one above."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.layers.causal_layer import is_stepped, reach_of
+from keras_genimg.layers.causal_layer import CausalLayer, is_stepped, reach_of
 from keras_genimg.sampling.orders.order import Choice, Visited
 from keras_genimg.sampling.packing import Packer
 from keras_genimg.sampling.values import LoopValues, Place, PlanValues
+from keras_genimg.types import AxisSize, Tensors
 
 # For larger batches, the products of a step take longer than starting its operations,
 # so fewer steps no longer save time.
 LARGEST_BATCH = 24
 
 
-def wave_reach(layers, height, width):
+def wave_reach(
+    layers: Sequence[CausalLayer], height: AxisSize, width: AxisSize
+) -> int | None:
     """Return the largest `reach` of causal layers, or None if waves are not faster.
 
     Args:
@@ -27,18 +31,19 @@ def wave_reach(layers, height, width):
     if not (isinstance(height, int) and isinstance(width, int)):
         return None
     reaches = [reach_of(layer) if is_stepped(layer) else None for layer in layers]
-    if not reaches or None in reaches:
+    known = [reach for reach in reaches if reach is not None]
+    if not known or len(known) < len(reaches):
         return None
-    reach = max(reaches)
+    reach = max(known)
     return reach if pay(height, width, reach) else None
 
 
-def pay(height, width, reach):
+def pay(height: int, width: int, reach: int) -> bool:
     """Return whether waves take at most half as many steps as there are pixels."""
     return 2 * _num_steps(height, width, reach) <= height * width
 
 
-def _num_steps(height, width, reach):
+def _num_steps(height: Any, width: Any, reach: int) -> Any:
     return width + (reach + 1) * (height - 1)
 
 
@@ -70,7 +75,7 @@ class _Schedule:
         pixels: Flat index of the pixel of each slot; 0 for none.
     """
 
-    def __init__(self, height, width, reach):
+    def __init__(self, height: int, width: int, reach: int):
         self.height, self.width, self.reach = height, width, reach
         self.lag = reach + 1
         self.num_slots = -(-(width + reach) // self.lag)
@@ -87,13 +92,15 @@ class _Schedule:
         self.is_first = columns == 0
         self.pixels = np.where(self.is_sampled, rows * width + columns, 0)
 
-    def by_step(self, tensor, batch):
+    def by_step(self, tensor: tf.Tensor, batch: Any) -> tf.Tensor:
         """Return `(height, width, batch, n)` as `(num_steps, num_slots * batch, n)`."""
         size = tensor.shape[-1]
         tensor = tf.gather(tf.reshape(tensor, (-1, batch, size)), self.pixels)
         return tf.reshape(tensor, (self.num_steps, -1, size))
 
-    def by_pixel(self, tensor, batch, size, num_rows):
+    def by_pixel(
+        self, tensor: tf.Tensor, batch: Any, size: int, num_rows: Any
+    ) -> tf.Tensor:
         """Return results by step, `(steps, num_slots * batch, size)`, as an image.
 
         Rows after the first `num_rows` are zero.
@@ -103,7 +110,7 @@ class _Schedule:
         tensor = tf.reshape(tensor, (-1, batch, size))
         tensor = tf.gather(tensor, tf.minimum(index, tf.shape(tensor)[0] - 1))
         # Idle slots may have left values that are not numbers in the rest of the image.
-        is_visited = tf.constant(row)[..., None, None] < num_rows
+        is_visited = tf.constant(row)[:, :, None, None] < num_rows
         return tf.where(is_visited, tensor, 0)
 
 
@@ -203,7 +210,7 @@ class _Visit:
             ]
         )
 
-    def first_state(self, num_steps):
+    def first_state(self, num_steps: Any) -> _State:
         """Return the state before the first of a number of steps."""
         lines = self._columns.empty_lines(self._schedule.lag)
         # The history has as many steps as the longest line, so it fills all lines.
@@ -215,7 +222,7 @@ class _Visit:
         )
         return _State(tf.constant(0), lines, carries, results)
 
-    def step(self, state):
+    def step(self, state: _State) -> _State:
         """Sample a pixel of each slot; return the next state."""
         here, known = self._table.unpack(self._by_step[state.step])
         caches = self._columns.around(state.lines)
@@ -223,7 +230,8 @@ class _Visit:
         begun, of_layers = self._begin(caches, lanes)
         # A slot at the first column begins a row. The others continue theirs.
         carries = _rows_where(self._is_first[state.step], begun, state.carries)
-        place = Place(known, self._carried.unpack(carries), of_layers)
+        of_left = tuple(map(tuple, self._carried.unpack(carries)))
+        place = Place(known, of_left, of_layers)
         sampled = lanes.sample_pixel(self._choice.choose, here, place)
         kept = [list(kept) for kept in sampled.kept]
         ended = lanes.end_row([_center(cache) for cache in caches], {}, kept)
@@ -240,7 +248,7 @@ class _Visit:
             results=state.results.write(state.step, results),
         )
 
-    def _begin(self, caches, values):
+    def _begin(self, caches: Sequence[Sequence[Any]], values: PlanValues):
         """Return the packed carries of rows that begin, and the layers' tensors."""
         begun = [
             step.operation.begin_pixel(values.weights[step], cache)
@@ -249,11 +257,11 @@ class _Visit:
         carries = self._pack_carries([carry for carry, _ in begun])
         return carries, [of_layer for _, of_layer in begun]
 
-    def _pack_carries(self, carries):
+    def _pack_carries(self, carries: Sequence[Sequence[tf.Tensor]]) -> tf.Tensor:
         no_carry = self._nothing[:, :0]  # Not all models have a carry to pack.
         return self._carried.pack([*carries, [no_carry]])
 
-    def _where_above(self, mask):
+    def _where_above(self, mask: tf.Tensor) -> tf.Tensor:
         """Return columns of the row above the image where a mask is true, else 0."""
         return _rows_where(mask, self._columns.initial, self._nothing)
 
@@ -274,11 +282,11 @@ class _Columns:
         initial: The columns above an image, packed, `(batch, n)`.
     """
 
-    def __init__(self, values, caches):
+    def __init__(self, values: PlanValues, caches: Sequence[Tensors]):
         self._dtype, self._caches = values.plan.dtype, caches
         layers = values.plan.causal_layers
         # The places of tensors by kind: layer, and position in its cache.
-        self._places: dict[tuple, list] = {}
+        self._places: dict[tuple[Any, ...], list[tuple[int, int]]] = {}
         for n, (step, cache) in enumerate(zip(layers, caches, strict=True)):
             for position, tensor in enumerate(cache):
                 # A layer that sees only its own row may have no columns.
@@ -298,17 +306,17 @@ class _Columns:
             rows = slots_above * len(places) + index
             self._rows_above.append(rows if len(places) > 1 else slots_above)
 
-    def pack(self, caches):
+    def pack(self, caches: Sequence[Sequence[tf.Tensor]]) -> tf.Tensor:
         """Return caches of single columns as one tensor."""
         places = [place for places in self._places.values() for place in places]
         columns = [tf.cast(caches[n][position], self._dtype) for n, position in places]
         return tf.concat(columns, axis=-1)
 
-    def empty_lines(self, lag):
+    def empty_lines(self, lag: int) -> list[list[Any]]:
         """Return lines to be filled, which end `lag` columns behind the newest one."""
         return [[None] * (lag + reach) for reach, *_ in self._places]
 
-    def push(self, columns, lines):
+    def push(self, columns: tf.Tensor, lines: list[list[Any]]) -> list[list[Any]]:
         """Return the lines after a step, given the columns of `pack`.
 
         TensorFlow would split `tf.roll` and `tf.transpose` among threads, which takes
@@ -321,9 +329,9 @@ class _Columns:
             for line, part, (_, size, _), rows in kinds
         ]
 
-    def around(self, lines):
+    def around(self, lines: list[list[Any]]) -> list[list[Any]]:
         """Return the cache of each layer, with tuples of the columns that it reads."""
-        caches = [list(cache) for cache in self._caches]
+        caches: list[list[Any]] = [list(cache) for cache in self._caches]
         kinds = zip(self._places.items(), lines, strict=True)
         for ((reach, _, dtype), places), line in kinds:
             columns = line[: 2 * reach + 1]
@@ -337,16 +345,16 @@ class _Columns:
         return caches
 
 
-def _rows_where(mask, ones, others):
+def _rows_where(mask: tf.Tensor, ones: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
     """Choose between rows; far faster than `tf.where`, which broadcasts the mask."""
     return tf.raw_ops.Select(condition=mask, x=ones, y=others)
 
 
-def _center(cache):
+def _center(cache: Sequence[Any]) -> tuple[tf.Tensor, ...]:
     """Return a cache of columns around a pixel, of the center alone."""
     return tuple(x[len(x) // 2] if isinstance(x, tuple) else x for x in cache)
 
 
-def has_columns(tensor):
+def has_columns(tensor: tf.Tensor) -> bool:
     """Whether a tensor of a cache is `(width, batch, n)`."""
     return tensor.shape.rank == 3
