@@ -13,7 +13,8 @@ digits at random places, as in figure 8 of the paper. It needs the extra `exampl
 
 The animation shows the canvas after each glimpse, with the attention as a red
 rectangle, like figure 1 of DRAW: A Recurrent Neural Network for Image Generation,
-https://arxiv.org/abs/1502.04623.
+https://arxiv.org/abs/1502.04623. As in figures 6 and 12, `nearest.png` shows the
+training image that is nearest to each generated one.
 """
 
 import argparse
@@ -63,6 +64,16 @@ def trained_model(data, two_digits, epochs, output):
     return model
 
 
+def nearest(images, others):
+    """Return, for each image, the one of others with the smallest squared distance."""
+    import numpy as np
+
+    flat, candidates = (x.reshape(len(x), -1) for x in (images, others))
+    # The squared length of an image itself is the same for all candidates.
+    distances = (candidates**2).sum(axis=1) - 2 * flat @ candidates.T
+    return others[np.argmin(distances, axis=1)]
+
+
 def main():
     """Run the whole example."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
@@ -85,7 +96,11 @@ def main():
 
     from keras_genimg import datasets
     from keras_genimg.models import DRAW
-    from keras_genimg.visualization import save_canvases, save_kl_per_step
+    from keras_genimg.visualization import (
+        save_canvases,
+        save_comparison,
+        save_kl_per_step,
+    )
 
     keras.utils.set_random_seed(0)
     arguments.output.mkdir(parents=True, exist_ok=True)
@@ -118,6 +133,18 @@ def main():
         drawn["write_attention"],
         cell.write_size,
         scale=scale,
+    )
+    print(f"Wrote {picture}")
+    given = data, "train", arguments.two_digits, model.likelihood
+    train = datasets.as_array(load_images(*given))
+    generated = model.generate(NUM_IMAGES, seed=SEED)
+    panels = {
+        "Generated": generated,
+        "Nearest training images": nearest(generated, train),
+    }
+    picture = arguments.output / "nearest.png"
+    save_comparison(
+        picture, {title: display(images) for title, images in panels.items()}
     )
     print(f"Wrote {picture}")
     images = test[:NUM_IMAGES]

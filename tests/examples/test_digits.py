@@ -73,6 +73,7 @@ def test_draw_shows_its_canvases_from_a_new_and_from_a_saved_model(
             assert first.n_frames == second.n_frames > 1
             np.testing.assert_array_equal(first.convert("RGB"), second.convert("RGB"))
     assert (new / "kl.png").exists()
+    assert (new / "nearest.png").exists()
 
 
 @weekly
