@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_genimg import likelihoods
 from keras_genimg.causality.likelihood_check import check_likelihood
+from keras_genimg.extras import optional
 from keras_genimg.fitting.distribution import check_compile, check_strategy
 from keras_genimg.fitting.fitter import Fitter
 from keras_genimg.fitting.workarounds import any_batch, outside_replicas
@@ -166,23 +167,35 @@ class GenerativeModel(GraphModel):
 
     @classmethod
     def from_preset(
-        cls: type[_Model], name: str, /, *, weights: bool = False, **overrides: Any
+        cls: type[_Model],
+        name: str,
+        /,
+        *,
+        weights: bool | None = None,
+        **overrides: Any,
     ) -> _Model:
         """Build a model with the settings that `name` stands for.
 
         Args:
-            name: A key of `presets`.
+            name: A key of `presets`, or `"hf://user/name"` for a model that
+                `model.save` wrote to the Hugging Face Hub under this name.
             weights: Whether to load trained weights, which some presets have. They are
-                part of the package and are stored in half precision.
-            **overrides: Constructor arguments that replace the preset's.
+                part of the package and are stored in half precision. By default, those
+                of a preset are not loaded, and those of the Hub are.
+            **overrides: Constructor arguments that replace the preset's. A model of the
+                Hub takes none.
 
         Returns:
-            A model of this class, untrained without `weights`.
+            A model of this class, not compiled. Without weights, it is untrained.
 
         Raises:
             ValueError: If there is no such preset, it has no trained weights, or they
-                do not fit because an override changes a shape.
+                do not fit because an override changes a shape; or if a model of the
+                Hub has another class.
+            ImportError: If `name` is of the Hub and `huggingface_hub` is missing.
         """
+        if name.startswith("hf://"):
+            return cls._from_hub(name, weights, overrides)
         if name not in cls.presets:
             near = difflib.get_close_matches(name, cls.presets, 1)
             hint = f"Did you mean {near[0]!r}? " if near else ""
@@ -194,6 +207,28 @@ class GenerativeModel(GraphModel):
         if weights:
             load_weights(model, cls.__name__, name)
         return model
+
+    @classmethod
+    def _from_hub(
+        cls: type[_Model], name: str, weights: bool | None, overrides: Config
+    ) -> _Model:
+        """Return a model of the Hugging Face Hub; see `from_preset`."""
+        with optional("Models of the Hugging Face Hub need huggingface_hub", "hub"):
+            import huggingface_hub  # noqa: F401  `load_model` uses it.
+        if overrides:
+            raise ValueError(
+                f"{name!r} has its own settings, so `from_preset` takes no others. "
+                f"Received: {', '.join(overrides)}"
+            )
+        model = keras.saving.load_model(name, compile=False)
+        if not isinstance(model, cls):
+            raise ValueError(
+                f"{name!r} is no {cls.__name__}. Call `from_preset` of its own class. "
+                f"Received: a model of class {type(model).__name__}"
+            )
+        return (
+            type(model).from_config(model.get_config()) if weights is False else model
+        )
 
     def generate(
         self,
