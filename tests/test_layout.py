@@ -167,7 +167,7 @@ def test_hints_name_extras_that_exist():
         named |= {*re.findall(r"install_hint\([\"']([\w-]+)[\"']\)", text)}
         named |= {*re.findall(r"optional\([^\n]+, [\"']([\w-]+)[\"']", text)}
         named |= {*re.findall(r"pip install [^\n]*[.g]\[([\w-]+)\]", text)}
-    expected = {"examples", "photos", "serving", "tensorboard"}
+    expected = {"examples", "hub", "photos", "serving", "tensorboard"}
     assert named == expected | {"bulk", "bulk-ray", "bulk-beam"} <= extras
 
 
