@@ -194,3 +194,14 @@ def test_the_gallery_has_every_picture_and_its_command():
     made_by = r"python\s+examples/|genimg-|command|by the same model|the code in"
     for caption in filter(None, captions.values()):
         assert re.search(made_by, caption), caption
+
+
+@pytest.mark.parametrize(
+    "term",
+    """inpainting outpainting super-resolution FID NLL likelihood nat
+    ImageDataGenerator image_dataset_from_directory""".split()
+    + ["anomaly detection", "density estimation", "negative log-likelihood"],
+)
+def test_the_glossary_has_words_that_people_search(term):
+    glossary = (ROOT / "docs" / "glossary.md").read_text()
+    assert f"\n{term}\n" in glossary
