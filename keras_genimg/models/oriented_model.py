@@ -330,8 +330,8 @@ def _check_network(network, owner):
     is_model = isinstance(network, AutoregressiveModel)
     if not is_model or type(network.sampling_scheme) is not SamplingScheme:
         raise ValueError(
-            f"`network` of {owner} must be an AutoregressiveModel that draws all "
-            f"pixels in raster order, such as PixelRNN or PixelCNN. Received: "
+            f"`network` of {owner} must be an AutoregressiveModel that generates "
+            f"all pixels in raster order, such as PixelRNN or PixelCNN. Received: "
             f"{type(network).__name__}"
         )
     for layer in all_layers(network):
