@@ -125,7 +125,7 @@ def address_of(app, kind):
         kind: `"github.com"` for pages, or `"raw.githubusercontent.com"` for pictures.
     """
     settings = (app.srcdir.parent / "pyproject.toml").read_text()
-    return re.search(rf"\]\((https://{kind}/.*?)\\1", settings)[1]
+    return re.findall(rf"\]\((https://{kind}/.*?)\\1", settings)[0]
 
 
 def with_notebook(app, doctree):

@@ -531,8 +531,8 @@ def _fail_draws(
         )
     else:
         mend = (
-            "`at_temperature` must return, for `log_prob`, the parameters of the "
-            "distribution that `sample` follows at this temperature."
+            "`at_temperature` must return the parameters of the distribution that "
+            "`sample` follows at this temperature, for `log_prob`."
         )
     methods.fail(
         f"`sample` does not follow the probabilities of `log_prob`"
