@@ -170,3 +170,38 @@ def test_the_documentation_has_a_page_for_each_package():
     assert pages == public
     index = (ROOT / "docs" / "index.md").read_text()
     assert all(f"reference/{name}.md" in index for name in public)
+
+
+def test_the_gallery_has_every_picture_and_its_command():
+    gallery = ROOT / "docs" / "gallery.md"
+    parts = re.split(r"^!\[[^]]+\]\(([^)]+)\)$", gallery.read_text(), flags=re.M)[1:]
+    captions = {
+        (gallery.parent / path).resolve(): caption.strip()
+        for path, caption in zip(parts[::2], parts[1::2], strict=True)
+    }
+    # These are curves, which another page shows.
+    curves = (gallery.parent / "vae_curve.md").read_text()
+    pictures = {
+        path
+        for folder in ("examples", "docs", "export")
+        for path in (ROOT / folder).iterdir()
+        if path.suffix in (".png", ".gif") and f"]({path.name})" not in curves
+    }
+    assert captions.keys() == pictures
+    for path, caption in captions.items():
+        # The caption of several pictures follows the last of them.
+        assert not caption or re.match(r"\*[^*]+\*", caption), path
+    made_by = r"python\s+examples/|genimg-|command|by the same model|the code in"
+    for caption in filter(None, captions.values()):
+        assert re.search(made_by, caption), caption
+
+
+@pytest.mark.parametrize(
+    "term",
+    """inpainting outpainting super-resolution FID NLL likelihood nat
+    ImageDataGenerator image_dataset_from_directory""".split()
+    + ["anomaly detection", "density estimation", "negative log-likelihood"],
+)
+def test_the_glossary_has_words_that_people_search(term):
+    glossary = (ROOT / "docs" / "glossary.md").read_text()
+    assert f"\n{term}\n" in glossary

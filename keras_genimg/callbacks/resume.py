@@ -177,7 +177,9 @@ class Resume(ArrangingCallback):
                 seed=self.seed,
                 description=describe({}, dict(enumerate(contiguous))),
             )
-        arguments["shuffle"] = False  # Keras would shuffle a `PyDataset`.
+        # By default, Keras reads the batches of a `PyDataset` in random order, in which
+        # no position means the same batch again.
+        arguments["shuffle"] = False
         if epochs is None:
             self._check_repeats("training", x)
             count = x.cardinality() if isinstance(x, tf.data.Dataset) else len(x)
@@ -187,7 +189,7 @@ class Resume(ArrangingCallback):
             "batch_size": epochs.batch_size,
             "seed": epochs.seed,
             "data": {"num_batches": epochs.num_batches, **epochs.description},
-            # It is compared after `data`, since other data may leave no choice.
+            # It is None for a data set, so other data must be named first in an error.
             "shuffle": shuffle,
         }
         return epochs.read(self._next_epoch, self._next_start), arguments, description

@@ -15,7 +15,7 @@ def name_sub_pixel(sub_pixel: Sequence[int]) -> str:
 
 
 _REASONS = {
-    "pixel": "which is drawn earlier: a layer is not masked and sees pixels to the "
+    "pixel": "which is generated earlier: a layer is not masked and sees pixels to the "
     "right or below",
     "color": "an earlier color of the same pixel: a layer was not given the model's "
     "`num_colors`",
@@ -94,8 +94,8 @@ def _effect_of(leak: Leak) -> str:
     text = f"changes the parameters of {seen_by}, {_REASONS[leak.kind]}."
     if leak.kind == "itself" and len(leak.seen_by) == 2:
         text += (
-            " The likelihood draws the colors of a pixel together, so masked layers "
-            "need num_colors=1."
+            " The likelihood samples the colors of a pixel together, so masked "
+            "layers need num_colors=1."
         )
     return text
 

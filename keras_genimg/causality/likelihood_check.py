@@ -325,7 +325,7 @@ class _Methods:
             inputs.append(keras.Input((None, None, *shape)))
             return inputs[-1]
 
-        # Layers of the head draw the seeds of their weights from this generator. The
+        # Layers of the head take the seeds of their weights from this generator. The
         # next weights of the caller must not depend on them.
         state = random.getstate()
         try:
@@ -416,7 +416,7 @@ def _results(
 
 
 def _check_single_units(methods: _Methods) -> None:
-    """Check that single units, without height and width, are drawn as in an image."""
+    """Check that single units, without height and width, are sampled as in an image."""
     size = (2, 2, 2)
     params, uniforms = methods.params(*size), methods.uniforms(*size)
     for temperatures in ((1.0, 1.0), _TEMPERATURES)[: len(methods.temperatures)]:
@@ -437,16 +437,16 @@ def _check_single_units(methods: _Methods) -> None:
             )
             if (single.ravel() != whole.ravel()).any():
                 methods.fail(
-                    f"`sample` draws other values for single {name}, parameters "
+                    f"`sample` returns other values for single {name}, parameters "
                     f"{(count, *rest)} and uniforms {(count, num_colors)}, than for "
                     f"the same {name} in images, at the temperatures {temperatures}. "
-                    f"Samplers draw single {name}. Count axes from the last one, as in "
-                    f"`axis=-1`, and mix no {name}."
+                    f"Images are generated from single {name}. Count axes from the "
+                    f"last one, as in `axis=-1`, and mix no {name}."
                 )
 
 
 def _check_all_values(methods: _Methods, temperature: float | None) -> None:
-    """Check the probabilities of all values of a unit, and draws with even uniforms."""
+    """Check the probabilities of all values of a unit, and samples of even uniforms."""
     if methods.couples:
         values = list(
             itertools.product(range(methods.num_values), repeat=methods.num_colors)
@@ -492,11 +492,11 @@ def _check_shares(
     probabilities: Array,
     temperature: float | None,
 ) -> None:
-    """Compare the shares of values among draws with their probabilities.
+    """Compare the shares of values among samples with their probabilities.
 
     Args:
         methods: `_Methods`.
-        drawn: Pixels of even uniforms, `(draws, colors)`.
+        drawn: Pixels of even uniforms, `(samples, colors)`.
         values: All pixels, `(values, colors)`, in the order of their digits.
         probabilities: `(values, units)`.
         temperature: A number, or None.
@@ -532,16 +532,16 @@ def _fail_draws(
     else:
         mend = (
             "`at_temperature` must return the parameters of the distribution that "
-            "`sample` draws from at this temperature, for `log_prob`."
+            "`sample` follows at this temperature, for `log_prob`."
         )
     methods.fail(
-        f"`sample` does not draw with the probabilities of `log_prob`"
+        f"`sample` does not follow the probabilities of `log_prob`"
         f"{_at(temperature)}: {difference}. {mend}"
     )
 
 
 def _check_some_values(methods: _Methods, temperature: float | None) -> None:
-    """Compare probabilities of drawn pixels with the volumes of their uniforms."""
+    """Compare probabilities of sampled pixels with the volumes of their uniforms."""
     # Ways to move the uniforms of a pixel: up and down.
     sides = list(itertools.product(range(methods.num_axes), (1, -1)))
     most = _MOST_PARAMS // (methods.params_per_pixel * len(sides) * _PARTS)
@@ -582,7 +582,7 @@ def _check_some_values(methods: _Methods, temperature: float | None) -> None:
             methods,
             temperature,
             f"the value {value} has a probability of {volumes[place]:.4g} if the "
-            f"uniforms of a color for which it is drawn are an interval, and "
+            f"uniforms of a color that give it are an interval, and "
             f"{probabilities[place]:.4g} by `log_prob`",
         )
 

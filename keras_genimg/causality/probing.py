@@ -261,7 +261,7 @@ def _shows_leak(weights: Weights, model: PixelModel, pairs: ImagePairs) -> bool:
 
 def _leak_under(weights: Weights, model: PixelModel, pairs: ImagePairs) -> Leak | None:
     """Return a leak of a model with some weights, or None."""
-    # Layers that are random, though they should not be, draw other numbers.
+    # Layers that are random, though they should not be, get other numbers.
     weighed = {id(weight) for weight in model.weights}
     seeds = [(x, x.value + 1) for x in model.variables if id(x) not in weighed]
     # Eleven changed images of thirteen, see `ImagePairs`.

@@ -77,8 +77,8 @@ def training_leak(model: PixelModel, pairs: ImagePairs) -> Leak | None:
         if not np.array_equal(before, again, equal_nan=True):
             warnings.warn(
                 f"Could not check whether {model.name} is causal in training, since "
-                f"the noise of its layers cannot be repeated. Let them draw it with "
-                f"keras.random and a keras.random.SeedGenerator.",
+                f"the noise of its layers cannot be repeated. Let them take it from "
+                f"keras.random, with a keras.random.SeedGenerator.",
                 stacklevel=2,
             )
             return None
@@ -120,7 +120,7 @@ def _training_pass(
 def _with_same_noise(forward: Callable[..., Any]) -> Callable[..., Any]:
     """Return a forward pass in a new graph, whose random operations have one seed.
 
-    Layers that draw with `tf.random` then draw the same numbers in two such passes.
+    Layers that use `tf.random` then get the same numbers in two such passes.
     The seed of the process stays as it is.
 
     Args:

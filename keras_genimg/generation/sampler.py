@@ -36,9 +36,9 @@ class Sampler:
     """Compiled function that generates or completes images.
 
     Before it is traced, the likelihood is checked. Before the first image, the
-    incremental sampler is checked too: the parameters that it draws an image from must
-    be those of a forward pass. The graph that is checked is the graph that generates,
-    which takes the weights as inputs.
+    incremental sampler is checked too: the parameters that it samples an image from
+    must be those of a forward pass. The graph that is checked is the graph that
+    generates, which takes the weights as inputs.
 
     Args:
         scheme: The `SamplingScheme` of the model.
@@ -58,7 +58,7 @@ class Sampler:
 
     Raises:
         ValueError: If the likelihood is wrong, the model is not causal, the sampler and
-            the model disagree, or a layer draws random numbers of its own.
+            the model disagree, or a layer uses random numbers of its own.
 
     Attributes:
         key: The `SamplerKey`.
@@ -162,8 +162,8 @@ class Sampler:
                         *inputs, inspection=inspection
                     )
         finally:
-            # TensorFlow fails on some noise, and does not say why. This error does, and
-            # replaces that one.
+            # It is checked after a failure too: TensorFlow fails on some noise without
+            # saying why, and the error that is raised here replaces its own.
             self._refuse_noise(scope)
         self._networks = [network for network, *_ in records]
         recorded = [tuple(tensors) for _, *tensors in records]
@@ -184,7 +184,7 @@ class Sampler:
             ]
             error = Refusal(
                 f"No image of {model.name} can be reproduced from its seed, since "
-                f"layers draw random numbers or keep a state of their own. Let them do "
+                f"layers use random numbers or keep a state of their own. Let them do "
                 f"so only in training, and leave out `stateful=True`. Received: "
                 f"{', '.join(owners) or 'a graph with noise'}"
             )
@@ -197,7 +197,7 @@ class Sampler:
         if operations:
             error = Refusal(
                 f"No image of {self._model.name} can be reproduced from its seed, "
-                f"since layers or the likelihood draw numbers with `tf.random`. Layers "
+                f"since layers or the likelihood use numbers of `tf.random`. Layers "
                 f"may do so only in training, and `sample` of a likelihood must use "
                 f"the `uniforms` that it is given. Received: a graph with the "
                 f"operations {', '.join(operations)}"

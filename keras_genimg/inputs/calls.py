@@ -21,7 +21,7 @@ from keras_genimg.ops.uniforms import MAX_SEED
 
 # Seconds of silence under `verbose="auto"`.
 PATIENCE = 2.0
-# Operations from which on a computation may take over 15 s of two CPU cores.
+# Operations from which on a batch may take over 15 s of two CPU cores.
 SLOW = 1e11
 # Seconds that a batch of `timed_slices` should take.
 _BATCH_SECONDS = 0.5
@@ -244,7 +244,8 @@ def reported(batches, task, total, verbose="auto", note="", slow=False, unit="im
             "auto" for silence in the first two seconds, then a line that names the
             task, and a bar.
         note: Reason for a long run, such as `"784 forward passes per batch"`.
-        slow: Whether a batch may take minutes. The line is then printed before it.
+        slow: Whether a batch may take long, see `SLOW`. The line is then printed before
+            the first one.
         unit: `"image"` or `"batch"`, the unit of `total`.
 
     Raises:

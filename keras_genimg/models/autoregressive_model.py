@@ -132,7 +132,7 @@ class AutoregressiveModel(GenerativeModel):
         return self._samplers.scheme
 
     def raster_models(self) -> Sequence["AutoregressiveModel"]:
-        """Return the networks that draw pixels in raster order.
+        """Return the networks that generate pixels in raster order.
 
         Returns:
             The model itself, or the networks that a model of several is made of.

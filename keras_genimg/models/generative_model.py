@@ -746,7 +746,7 @@ def _refuse_options(format, given):
         listed = ", ".join(f"{name}={value!r}" for name, value in given.items())
         raise ValueError(
             f"`export` with format={format!r} writes the model's forward pass, which "
-            f"does not draw images, so it takes no {', '.join(given)}. Leave these "
+            f"does not generate images, so it takes no {', '.join(given)}. Leave these "
             f"out, or write a SavedModel with format='tf_saved_model'. Received: "
             f"{listed}"
         )

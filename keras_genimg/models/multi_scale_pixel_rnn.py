@@ -138,9 +138,10 @@ def upsampling_network(
 ) -> SymbolicTensor:
     """Return a condition map for images that are `factors` times as high and wide.
 
-    Images are scaled to -1..1 and enlarged by transposed convolutions, one for each
-    prime factor, with a ReLU after each. Every pixel of the map sees the small pixels
-    around it. The paper publishes neither number nor sizes of these convolutions.
+    Images are scaled to -1..1 and enlarged by transposed convolutions, with a ReLU
+    after each. Each enlarges by a prime factor of the height, of the width, or of both.
+    Pixels at the border of a cell see the neighboring small pixel too. The paper
+    publishes neither number nor sizes of these convolutions.
 
     Args:
         images: Symbolic small images in the likelihood's own range,
@@ -162,8 +163,8 @@ def upsampling_network(
     for index, strides in enumerate(steps):
         x = keras.layers.Conv2DTranspose(
             filters,
-            # A kernel as large as the stride reaches every pixel once. Two more rows
-            # and columns let neighbors overlap.
+            # With a kernel as large as the stride, a pixel would see one small pixel
+            # only. One more row or column on each side lets neighbors overlap.
             tuple(stride + 2 for stride in strides),
             strides,
             padding="same",
@@ -319,7 +320,7 @@ class EnlargingPixelRNN(PixelNetwork):
         """
         raise ValueError(
             f"{self.name} is one network of a MultiScalePixelRNN. Export the whole "
-            f"model, whose signature `enlarge` draws large images of small ones. "
+            f"model, whose signature `enlarge` generates large images from small ones. "
             f"Received: {type(self).__name__}"
         )
 
@@ -467,7 +468,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
         schemes = [each.sampling_scheme for each in models]
         scheme = ScalesScheme(self, schemes)
         self._samplers = Samplers(scheme, self._layer_version)
-        # Given images of each scale but the last, those that draw the scales after it.
+        # For each scale but the last, they generate the larger scales from its images.
         self._enlarging = [
             Samplers(ScalesScheme(self, schemes, first), self._layer_version)
             for first in range(1, len(models))

@@ -47,16 +47,15 @@ class OrientedModel(AutoregressiveModel):
 
         p(x) = 1 / n * sum over the n orders o of p[o](x)
 
-    | order | rows or columns | begins at |
-    |---|---|---|
-    | 0 | row by row | top left: raster order |
-    | 1 | row by row | top right |
-    | 2 | row by row | bottom left |
-    | 3 | row by row | bottom right |
-    | 4 | column by column | top left |
-    | 5 | column by column | top right |
-    | 6 | column by column | bottom left |
-    | 7 | column by column | bottom right |
+        order  rows or columns   begins at
+        0      row by row        top left: raster order
+        1      row by row        top right
+        2      row by row        bottom left
+        3      row by row        bottom right
+        4      column by column  top left
+        5      column by column  top right
+        6      column by column  bottom left
+        7      column by column  bottom right
 
     `complete` takes for each image the order `o` in which the fewest known pixels
     follow the first unknown one, of several the first in `orders`. Unknown pixels are
@@ -330,8 +329,8 @@ def _check_network(network, owner):
     is_model = isinstance(network, AutoregressiveModel)
     if not is_model or type(network.sampling_scheme) is not SamplingScheme:
         raise ValueError(
-            f"`network` of {owner} must be an AutoregressiveModel that draws all "
-            f"pixels in raster order, such as PixelRNN or PixelCNN. Received: "
+            f"`network` of {owner} must be an AutoregressiveModel that generates "
+            f"all pixels in raster order, such as PixelRNN or PixelCNN. Received: "
             f"{type(network).__name__}"
         )
     for layer in all_layers(network):

@@ -308,7 +308,7 @@ class VAE(LatentModel):
             num_leapfrog_steps: Steps of the integrator before each sample.
             num_burnin: Samples dropped before the first set, while the chains adapt.
             seed: Integer seed; by default random. The same seed gives the same result
-                only for the same `batch_size`, since noise is drawn per batch.
+                only for the same `batch_size`, since noise is sampled per batch.
             batch_size: Images per batch, for arrays. The last bits of the result may
                 depend on it.
             verbose: See `generate`.

@@ -23,7 +23,7 @@ class SkewedMap(typing.NamedTuple):
     Args:
         height: Height of the map, an integer or a scalar tensor.
         width: Width of the map, an integer or a scalar tensor.
-        num_segments: Number of segments to split the steps into.
+        num_segments: Largest number of segments to split the steps into.
 
     Attributes:
         segments: List of `(first_step, end_step, first_row, end_row)`.

@@ -289,7 +289,7 @@ class NoSample(Likelihood):
 
 
 SUM = "must sum to 1. Received: a sum of"
-DRAWS = "`sample` does not draw with the probabilities of `log_prob`"
+DRAWS = "`sample` does not follow the probabilities of `log_prob`"
 AGAIN = "when it was called again with the same arguments"
 FAULTS = [
     (Unnormalized(), 1, f"2 values of a sub-pixel {SUM} 1.01005"),
@@ -308,7 +308,7 @@ FAULTS = [
     (DrawsMixedColumns(9), 1, "`sample` mixes columns"),
     (MixesColors(4), 2, "`log_prob` mixes colors"),
     (DrawsMixedColors(9), 3, "or set `couples_colors = True`"),
-    (ImagesOnly(9), 1, "`sample` draws other values for single pixels"),
+    (ImagesOnly(9), 1, "`sample` returns other values for single pixels"),
     (PixelsOnly(9), 3, "for single sub-pixels, parameters (24, 1, 9)"),
     (OfPixels(), 3, "shape of `images`: (1, 1, 2048, 3). Received: (1, 1, 2048)"),
     (OfColors(), 3, "since `couples_colors` is True: (1, 1, 2048)"),

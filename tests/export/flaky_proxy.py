@@ -17,6 +17,7 @@ class FlakyProxy(http.server.ThreadingHTTPServer):
             `"close"` to end the connection, `"stall"` to answer nothing after some
             seconds, `"no JSON"` to answer as some other server.
         gets, posts: Number of requests received, by method.
+        headers: Names of the headers of each request that was passed on.
         address: Such as `http://127.0.0.1:12345`.
     """
 
@@ -25,6 +26,7 @@ class FlakyProxy(http.server.ThreadingHTTPServer):
     def __init__(self, target):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.target, self.faults, self.gets, self.posts = target, [], 0, 0
+        self.headers = []
         self.address = f"http://127.0.0.1:{self.server_port}"
 
 
@@ -51,6 +53,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _pass_on(self, body=None):
         url = self.server.target + self.path
+        self.server.headers.append({name.lower() for name in self.headers})
         answer = requests.request(self.command, url, data=body, timeout=60)
         self._answer(answer.status_code, answer.content)
 

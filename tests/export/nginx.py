@@ -19,7 +19,8 @@ NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 def running_nginx(directory, target, base_dir):
     """Run nginx with export/tf_serving/nginx.conf, except for paths and addresses.
 
-    Gives its address. Skips a test where nginx is not installed.
+    It reads the files of the folder `tls` of `directory`. Gives its address. Skips a
+    test where nginx is not installed.
     """
     if NGINX is None:
         pytest.skip("needs nginx")
@@ -31,6 +32,7 @@ def running_nginx(directory, target, base_dir):
         "listen 8501;": f"listen 127.0.0.1:{port};",
         "server tf-serving:8501;": f"server {target.removeprefix('http://')};",
         "access_log /dev/stdout;": "access_log off;",
+        "include /tls/": f"include {directory}/tls/",
         "root /page;": f"root {PAGE};",
         "alias /page/$1;": f"alias {PAGE}/$1;",
         "alias /models/;": f"alias {base_dir}/;",

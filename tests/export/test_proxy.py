@@ -2,16 +2,19 @@
 
 import concurrent.futures
 import gzip
+import os
+import re
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from tests.export.flaky_proxy import flaky_proxy
-from tests.export.nginx import running_nginx
-from tests.export.running_server import (
-    requests,
-    send_as_is,
-)
+from tests.export.nginx import TF_SERVING, running_nginx
+from tests.export.running_server import free_port, requests, send_as_is
+from tests.subprocesses import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -148,3 +151,71 @@ def test_limits_the_requests_of_a_client(address, behind):
     assert statuses.count(502) >= 32
     (text,) = {r.json()["error"] for r in replies if r.status_code == 429}
     assert text == "more than 32 concurrent requests from one address"
+
+
+@pytest.fixture(scope="module")
+def secure(behind, base_dir, tmp_path_factory):
+    """The proxy with TLS and passwords: its folder, its port and its address."""
+    if not shutil.which("openssl"):
+        pytest.skip("needs openssl")
+    directory, port = tmp_path_factory.mktemp("secure"), free_port()
+    folder = directory / "tls"
+    folder.mkdir()
+    text = (TF_SERVING / "tls" / "tls.conf").read_text()
+    text = text.replace(" /tls/", f" {folder}/")
+    assert text.count("listen 8443 ssl;") == 1
+    text = text.replace("listen 8443 ssl;", f"listen 127.0.0.1:{port} ssl;")
+    (folder / "tls.conf").write_text(text)
+    readme = (ROOT / "export" / "README.md").read_text()
+    (commands,) = re.findall(r"^cd \S+/tls\n(.*?)^cd \S+$", readme, re.M | re.S)
+    subprocess.run(["bash", "-ec", commands], cwd=folder, check=True)
+    with running_nginx(directory, behind.address, base_dir) as address:
+        yield folder, port, address
+
+
+def test_tls_and_passwords(secure, behind, drawn):
+    folder, port, plain = secure
+    url, body = f"https://localhost:{port}", b'{"inputs": [3, 4]}'
+    certificate, user = str(folder / "tls.crt"), ("alice", "secret")
+    paths = (
+        "",
+        "page/page.js",
+        "v1/models/",
+        "v1/models/vae",
+        "v1/models/vae/metadata",
+    )
+    before = behind.posts, behind.gets
+    for address in (url, plain):
+        for auth in (None, ("alice", "wrong"), ("bob", "secret")):
+            options = {"auth": auth, "verify": certificate, "timeout": 60}
+            replies = [requests.get(f"{address}/{path}", **options) for path in paths]
+            predict = f"{address}/v1/models/vae:predict"
+            replies.append(requests.post(predict, data=body, **options))
+            for reply in replies:
+                assert reply.status_code == 401, reply.url
+                assert reply.json()["error"].endswith("a user and a password")
+                assert reply.headers["WWW-Authenticate"].startswith("Basic")
+    assert (behind.posts, behind.gets) == before
+    for address in (url, plain):
+        options = {"auth": user, "verify": certificate, "timeout": 60}
+        for path in paths:
+            assert requests.get(f"{address}/{path}", **options).ok, path
+        predict = f"{address}/v1/models/vae:predict"
+        reply = requests.post(predict, data=body, **options)
+        np.testing.assert_array_equal(reply.json()["outputs"], drawn("vae", [3, 4]))
+    assert not any("authorization" in headers for headers in behind.headers)
+
+
+def test_the_client_sends_a_password_by_tls(secure, tmp_path):
+    folder, port, _ = secure
+    url = f"https://alice:secret@localhost:{port}"
+    command = [sys.executable, "-m", "genimg_export.client", "--url", url]
+    command += ["--model", "vae", "status"]
+    environment = {**os.environ, "REQUESTS_CA_BUNDLE": str(folder / "tls.crt")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "AVAILABLE" in done.stdout
+    del environment["REQUESTS_CA_BUNDLE"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1 and "secret" not in done.stderr
+    assert "REQUESTS_CA_BUNDLE" in done.stderr

@@ -37,7 +37,7 @@ def test_whole_rows_of_unfinished_rows_are_refused(first):
     text = "'convolution' sees pixels to its right, so its input must depend only on"
     with pytest.raises(ValueError, match=text):
         incremental_sampler(model)(np.zeros((1, 4, 5, 1), "float32"), 1.0, [])
-    with pytest.raises(ValueError, match="which is drawn earlier"):
+    with pytest.raises(ValueError, match="which is generated earlier"):
         model.generate(1, method="fixed_point")
 
 

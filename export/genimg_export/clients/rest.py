@@ -1,6 +1,7 @@
 """TensorFlow Serving by REST."""
 
 import base64
+import re
 import urllib.parse
 
 import numpy as np
@@ -112,6 +113,7 @@ class RestModel:
 
     def _request(self, method, url, body=None):
         """Return the content of the reply to a request."""
+        shown = re.sub("//[^/]*@", "//", url)  # Errors do not repeat a password.
         try:
             # A new connection per request: on a kept one, the server's replies of more
             # than about 10 KB arrive 40 ms late.
@@ -119,11 +121,16 @@ class RestModel:
                 method, url, json=body, timeout=self._timeout, allow_redirects=False
             )
         except requests.Timeout:
-            raise Unavailable(f"{url} sent nothing for {self._timeout:g} s") from None
+            raise Unavailable(f"{shown} sent nothing for {self._timeout:g} s") from None
+        except requests.exceptions.SSLError as error:
+            raise ClientError(
+                f"the certificate of {shown} is not trusted; name a file that has it "
+                f"in REQUESTS_CA_BUNDLE: {first_line(str(error))}"
+            ) from None
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
-            raise Unavailable(f"cannot reach {url}") from None
+            raise Unavailable(f"cannot reach {shown}") from None
         except requests.RequestException as error:
-            raise ClientError(f"{url}: {first_line(str(error))}") from None
+            raise ClientError(f"{shown}: {first_line(str(error))}") from None
         try:
             content = response.json()
         except ValueError:
@@ -133,7 +140,7 @@ class RestModel:
         if isinstance(content, dict) and "error" in content:
             text = first_line(str(content["error"]))
         else:
-            text = f"no JSON of TensorFlow Serving came from {url}"
+            text = f"no JSON of TensorFlow Serving came from {shown}"
         text = f"{text} (HTTP {response.status_code})"
         if response.status_code in TRY_AGAIN:
             wait = response.headers.get("Retry-After", "")
