@@ -90,7 +90,21 @@ def test_directories_without_models_are_told_what_they_should_hold(tmp_path, cap
     assert f"There are no versions of digits in {tmp_path}." in caplog.text
     assert f"such as {tmp_path}/1/saved_model.pb" in caplog.text
 
+
+def test_a_model_instead_of_a_directory_of_models_is_recognized(tmp_path, caplog):
+    model = tmp_path / "pets"
+    (model / "1").mkdir(parents=True)
+    start("--base-dir", model)
+    assert f"{model} is a model itself: use --model pets={model}." in caplog.text
+
     caplog.clear()
-    (tmp_path / "1").mkdir()
-    start("--base-dir", tmp_path)
-    assert f"is a model itself: use --model digits={tmp_path}" in caplog.text
+    (model / "1" / "saved_model.pb").touch()
+    start("--base-dir", model / "1")
+    assert f"is a version of a model: use --model pets={model}." in caplog.text
+
+    caplog.clear()
+    (model / "1" / "saved_model.pb").rename(model / "saved_model.pb")
+    (model / "1").rmdir()
+    start("--base-dir", model)
+    command = f"genimg-export {model} --name pets --base-dir served"
+    assert f"{model} is a SavedModel, which {command} publishes." in caplog.text
