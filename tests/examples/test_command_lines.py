@@ -37,6 +37,7 @@ REFUSED = {
     f"{ON_IMAGES} --set nothing=1": "VAE has no argument nothing. Its arguments are",
     f"{ON_IMAGES} --set latent_dims=1": "latent_dims. Did you mean latent_dim",
     "genimg-train --preset PixelCNN/digits --set num_classes=10": "--labels takes",
+    "genimg-train --preset PixelCNN/digits --set class_names=[]": "--labels takes",
     f"{ON_IMAGES} --labels": "VAE takes no labels.* a preset of PixelCNN, GatedPixel",
     "genimg-train --data ./images --labels": "Move each image into one.*000",
     f"{ON_IMAGES} --set latent_dim": "needs NAME=VALUE. Received: latent_dim",

@@ -6,6 +6,8 @@ import gzip
 import numpy as np
 import pytest
 
+from genimg_export.clients.rest import RestModel
+from tests.export.conftest import NAMES
 from tests.export.flaky_proxy import flaky_proxy
 from tests.export.nginx import running_nginx
 from tests.export.running_server import (
@@ -53,6 +55,11 @@ def test_requests_come_through(address, drawn):
         assert post(address, b'{"instances": [3, 4]}', path).json() == reply.json()
     for path in ("vae", "vae/versions/1", "vae/metadata", "vae/labels/stable/metadata"):
         assert requests.get(f"{address}/v1/models/{path}", timeout=60).ok, path
+
+
+@pytest.mark.parametrize("label", [None, "stable"])
+def test_names_of_classes_come_through(label, address):
+    assert RestModel(address, "candidates", label=label).class_names() == NAMES
 
 
 DEEP = [
