@@ -570,7 +570,7 @@ def checked_class_names(model: ImageModel, class_names: Any) -> tuple[str, ...]:
             f"{owner} must be a list of different texts, such as ['cat', 'dog']. "
             f"{received}"
         )
-    lowest, highest = model.condition_ranges.get(LABEL, (None, None))
+    lowest, highest = model.condition_ranges.get(LABEL, (None, 0))
     if lowest != 0:
         raise ValueError(
             f"{owner} are those of labels from 0, which the model does not have. Pass "
