@@ -130,6 +130,8 @@ def check_names(parser, arguments):
     if isinstance(data, pathlib.Path) and not data.exists():
         kind = "file" if data.suffix == ".mat" else "folder"
         parser.error(f"There is no {kind} {str(data)!r}.")
+    if isinstance(data, pathlib.Path) and data.is_file() and data.suffix != ".mat":
+        parser.error(f"{str(data)!r} is a file. Give the folder of the images.")
     if isinstance(data, str) and not arguments.preset:
         parser.error(
             f"{data!r} is taken as a data set name, and needs --preset. For a folder, "

@@ -1,4 +1,7 @@
 import logging
+import os
+import signal
+import sys
 import time
 
 import pytest
@@ -6,7 +9,8 @@ import tensorflow as tf
 
 from genimg_export import serve
 from keras_genimg.serving import Input
-from tests.export.running_server import running
+from tests.export.running_server import running, started
+from tests.subprocesses import SOURCES
 
 pytest.importorskip("google.protobuf")
 from genimg_export.server.models import Catalog, LoadedModel, _example  # noqa: E402
@@ -69,6 +73,25 @@ def test_the_server_says_when_a_model_is_warm(base_dir, tmp_path):
         "warm",
         "AVAILABLE",
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("said", ["is LOADING", "Uvicorn running"])
+def test_ctrl_c_stops_the_server_without_a_traceback(said, base_dir, tmp_path):
+    log, model = tmp_path / "log.txt", f"vae={base_dir / 'vae'}"
+    command = (sys.executable, "-m", "genimg_export.serve", "--model", model)
+    options = {"seconds": 300, "env": {**os.environ, "PYTHONPATH": SOURCES}}
+
+    def ready():
+        return said in log.read_text()
+
+    with started((*command, "--port", 0), log, ready, **options) as process:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+    assert "Traceback" not in log.read_text()
+    if said == "is LOADING":
+        assert process.returncode == 130
+        assert log.read_text().endswith("\nserve: stopped\n")
 
 
 def start(*arguments):
