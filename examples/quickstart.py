@@ -2,7 +2,9 @@
 
 Models whose trained weights are in the package generate the first picture, `mnist.png`,
 within seconds. The training works offline too, on the 1,797 digits of 8x8 pixels
-and 17 gray levels that scikit-learn ships. It needs the extra `examples`.
+and 17 gray levels that scikit-learn ships. The second picture, `digits.png`, has both:
+real digits, those of the trained model, and those of the weights in the package. It
+needs the extra `examples`.
 
     python examples/quickstart.py
     python examples/quickstart.py --epochs 1 --output outputs/try
@@ -23,6 +25,7 @@ TRAINED = {
     "Drawn by a VAE": "VAE/mnist_50",
     "By a PixelRNN": "PixelRNN/mnist_diagonal_1x32",
 }
+DIGIT_SIZE = 56  # Digits of 8x8 and of 28x28 pixels get this size in a picture.
 
 # Runs in a new process in which this library and Keras cannot be imported.
 DRAW_FROM_SAVED_MODEL = """
@@ -42,7 +45,7 @@ np.save(output, model.signatures["sample"](seed=tf.constant(seeds))["images"])
 
 
 def draw_with_trained_models(picture):
-    """Generate digits of 28x28 pixels with weights that are in the package."""
+    """Generate digits of 28x28 pixels with weights in the package; return the last."""
     from keras_genimg import models
     from keras_genimg.presets import find_preset
     from keras_genimg.visualization import save_comparison
@@ -54,6 +57,8 @@ def draw_with_trained_models(picture):
         model = family.from_preset(name, weights=True)
         panels[title] = model.likelihood.to_display(model.generate(64, seed=SEED))
     save_comparison(picture, panels, scale=2)
+    *_, last = panels.values()
+    return last
 
 
 def independent_pixels_nats(train, test):
@@ -67,6 +72,12 @@ def independent_pixels_nats(train, test):
     log_prob = np.log(counts / counts.sum(axis=-1, keepdims=True))
     chosen = np.take_along_axis(log_prob[None], test[..., None].astype(int), -1)
     return -chosen.sum(axis=(1, 2, 3, 4)).mean()
+
+
+def enlarged(images):
+    """Return square images with `DIGIT_SIZE` pixels along each side."""
+    scale = DIGIT_SIZE // images.shape[1]
+    return images.repeat(scale, axis=1).repeat(scale, axis=2)
 
 
 def draw_in_new_process(saved_model, output, num_images):
@@ -99,7 +110,7 @@ def main():
 
     arguments.output.mkdir(parents=True, exist_ok=True)
     picture = arguments.output / "mnist.png"
-    draw_with_trained_models(picture)
+    mnist = draw_with_trained_models(picture)
     print(f"Wrote {picture} after {time.monotonic() - start:.0f} s")
 
     keras.utils.set_random_seed(0)
@@ -127,9 +138,14 @@ def main():
     drawn = model.likelihood.to_display(model.generate(64, seed=SEED))
     picture = arguments.output / "digits.png"
     real = model.likelihood.to_display(test[:64])
-    panels = {"Real digits (test)": real, "Drawn": drawn}
-    save_comparison(picture, panels, scale=5)
-    print(f"\nWrote {picture}")
+    panels = {
+        "Real digits (test)": real,
+        f"Drawn after {epochs} epochs": drawn,
+        "Drawn by weights in the package (MNIST)": mnist,
+    }
+    save_comparison(picture, {k: enlarged(x) for k, x in panels.items()}, scale=1)
+    print(f"\nWrote {picture}: test digits, digits of this model, and digits of 28x28")
+    print("pixels by a PixelRNN whose trained weights are in the package")
 
     model.save(arguments.output / "digits.keras")
     print(f"Wrote {arguments.output / 'digits.keras'}")

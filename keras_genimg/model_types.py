@@ -65,6 +65,8 @@ class ImageModel(FunctionalModel, Protocol):
         likelihood: The distribution of a sub-pixel.
         condition_ranges: `(lowest, highest)` by input name, for conditions that are
             integers in a range.
+        class_names: Names of the classes that the input `"label"` numbers from 0, or
+            None.
         weighs_images: True if the loss is a mean over images. Only then can
             `sample_weight` be used.
         distribute_strategy: Keras' strategy of the model.
@@ -78,6 +80,7 @@ class ImageModel(FunctionalModel, Protocol):
     image_shape: tuple[AxisSize, AxisSize, int]
     likelihood: Likelihood
     condition_ranges: dict[str, tuple[int, int]]
+    class_names: tuple[str, ...] | None
     weighs_images: bool
     distribute_strategy: Any
     optimizer: Any

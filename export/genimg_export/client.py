@@ -5,6 +5,7 @@ is written to <output>/s.png, and is the same in every run.
 
     genimg-client --model digits status
     genimg-client --model digits sample --num-images 64 --output drawn
+    genimg-client --model pets sample --label cat --output cats
     genimg-client --model digits complete a.png mask.png --output completed
     genimg-client --grpc 127.0.0.1:8500 --model digits sample --output drawn
 """
@@ -34,7 +35,9 @@ def parse_arguments(arguments=None):
     version.add_argument(
         "--version", type=int, help="number of a version (default: the newest)"
     )
-    version.add_argument("--label", help="label of a version, such as stable")
+    version.add_argument(
+        "--version-label", metavar="LABEL", help="label of a version, such as stable"
+    )
     add(
         "--retries",
         type=integer(0),
@@ -59,7 +62,8 @@ def parse_arguments(arguments=None):
         add = command.add_argument
         add("--num-images", type=integer(1), default=num_images, help=f"({num_images})")
         add("--seed", type=integer(0, 2**62 - 1), default=0, help="first seed (0)")
-        add("--label-class", type=int, help="class to draw, for models that take one")
+        label = "class to draw, by name or number, for models that take one"
+        add("--label", metavar="CLASS", help=label)
         add("--batch-size", type=integer(1), default=32, help="images per request (32)")
         add("--in-flight", type=integer(1), default=1, help="concurrent requests (1)")
         add("--output", type=pathlib.Path, required=True, metavar="DIR")
@@ -84,7 +88,8 @@ def parse_arguments(arguments=None):
 
 def connect(arguments):
     """Return the `ImageClient` that the command line asks for."""
-    options = (arguments.model, arguments.version, arguments.label, arguments.timeout)
+    which = arguments.model, arguments.version, arguments.version_label
+    options = (*which, arguments.timeout)
     if arguments.grpc:
         import_tensorflow()
         from .clients.grpc import GrpcModel

@@ -17,7 +17,7 @@ import os
 import re
 import sys
 
-from .arguments import command_parser, positive
+from .arguments import command_parser, positive, stopped_by_ctrl_c
 from .install_hint import install_hint
 from .quiet_start import import_tensorflow
 
@@ -109,6 +109,12 @@ def main():
     for _, path in models:
         if not os.path.isdir(path):
             sys.exit(f"serve: there is no directory {path}")
+    with stopped_by_ctrl_c("serve: stopped"):
+        run_server(arguments)
+
+
+def run_server(arguments):
+    """Load the models, and answer requests until the process is told to stop."""
     try:
         import_tensorflow()
         import tensorflow as tf
@@ -127,10 +133,7 @@ def main():
     print(NOTICE, flush=True)
     if arguments.host not in ("127.0.0.1", "::1", "localhost"):
         print(f"Anyone who can reach {arguments.host} can use it.", flush=True)
-    try:
-        catalog.start()
-    except KeyboardInterrupt:
-        sys.exit("serve: stopped")
+    catalog.start()
     uvicorn.run(
         create_app(Service(catalog, arguments), arguments.host, arguments.allowed_host),
         host=arguments.host,

@@ -14,14 +14,17 @@ the epoch that describes the held-out images best are kept. With a preset, its r
 decides. If several families share a preset name, write FAMILY/NAME. The run folder
 holds `config.json`, `log.csv`, pictures of samples in `samples/`, the states to
 resume from in `states/`, the trained `model.keras`, and `report.json` with the nats of
-the test images. It needs the extra `examples`.
+the test images. For a folder of images, `pictures/` shows the trained model: samples,
+completions, and the easiest and the hardest held-out images. It needs the extra
+`examples`.
 
 Data is `digits`, which is embedded; a name of tensorflow_datasets, such as `mnist`,
 `fashion_mnist`, `binarized_mnist`, `cifar10` or `svhn_cropped`, read from the folder
 that TFDS_DATA_DIR names, or downloaded; `frey_face`, whose file you put into that
 folder; or a folder of images, such as `./photos`. The model takes the size of the
 images. With `--labels`, it learns to draw images of a class. The classes of a folder
-are its subfolders, in the order of their names, which `config.json` lists.
+are its subfolders, in the order of their names, which the model keeps: then
+`genimg-client` draws images of `--label cat`.
 
 With `--strategy multi_worker`, start the same command on each machine, with TF_CONFIG
 set and an output folder that all of them share; see docs/tutorials/training.md.
@@ -127,6 +130,8 @@ def check_names(parser, arguments):
     if isinstance(data, pathlib.Path) and not data.exists():
         kind = "file" if data.suffix == ".mat" else "folder"
         parser.error(f"There is no {kind} {str(data)!r}.")
+    if isinstance(data, pathlib.Path) and data.is_file() and data.suffix != ".mat":
+        parser.error(f"{str(data)!r} is a file. Give the folder of the images.")
     if isinstance(data, str) and not arguments.preset:
         parser.error(
             f"{data!r} is taken as a data set name, and needs --preset. For a folder, "
@@ -139,7 +144,8 @@ def check_names(parser, arguments):
                 f"{family} has no argument {name}.{did_you_mean(name, known)} Its "
                 f"arguments are {', '.join(known)}."
             )
-        if name in ("num_classes", "condition_shape") and value is not None:
+        of_data = ("num_classes", "class_names", "condition_shape")
+        if name in of_data and value is not None:
             parser.error(
                 f"--set cannot change {name}. --labels takes the classes from the "
                 f"images; other conditions need code of your own. Received: "

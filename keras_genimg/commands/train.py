@@ -27,6 +27,7 @@ from keras_genimg.commands.best_epoch import (
     score_start,
     what_to_try,
 )
+from keras_genimg.commands.final_pictures import write_pictures
 from keras_genimg.commands.reports import report_of
 from keras_genimg.commands.training_images import (
     data_facts,
@@ -178,6 +179,10 @@ def train(arguments, family, name):
     if run.chief:
         write_json(run.output / "report.json", report)
         print(json.dumps(report, indent=1))
+        if isinstance(run.options["name"], pathlib.Path) and arguments.samples:
+            held_out = run.test if run.held_out is None else run.held_out
+            grid = sample_grid(run, run.output / "pictures")
+            print(write_pictures(model, held_out, grid, arguments.test_samples))
         if not arguments.preset:
             losses, dimensions = held_out_losses(run.output), math.prod(run.image_shape)
             print(what_to_try(losses, run.recipe.epochs, run.output, dimensions))
@@ -306,6 +311,7 @@ def make_model(run):
     options = size_options(family.presets[run.name], run.image_shape) | arguments.set
     if run.class_names:
         options["num_classes"] = len(run.class_names)
+        options["class_names"] = run.class_names
     options["likelihood"] = run.likelihood
     try:
         model = family.from_preset(run.name, name=run.name, **options)
@@ -375,22 +381,26 @@ def make_callbacks(run):
         callbacks.append(keras.callbacks.CSVLogger(str(output / LOG), append=True))
     if arguments.samples:
         every = max(run.recipe.epochs // 10, 1)
-        conditions, columns = None, None
-        if run.class_names:
-            count = len(run.class_names)
-            conditions, columns = labels_of_samples(arguments.samples, count)
-        grid = SampleGrid(
-            output / "samples",
-            arguments.samples if conditions is None else len(conditions),
-            every=every,
-            conditions=conditions,
-            columns=columns,
-        )
-        callbacks.append(grid)
+        callbacks.append(sample_grid(run, output / "samples", every))
     callbacks.append(Resume(output / "states", arguments.save_every))
     if sys.stdout.isatty():
         callbacks.append(FirstBar())
     return callbacks
+
+
+def sample_grid(run, output, every=1):
+    """Return the callback that writes samples of a run, a class per row, if it has any.
+
+    Args:
+        run: The `Run`.
+        output: Folder of the pictures.
+        every: Number of epochs between two pictures.
+    """
+    count = run.arguments.samples
+    if not run.class_names:
+        return SampleGrid(output, count, every)
+    labels, columns = labels_of_samples(count, len(run.class_names))
+    return SampleGrid(output, len(labels), every, conditions=labels, columns=columns)
 
 
 class FirstBar(keras.callbacks.Callback):

@@ -1,5 +1,7 @@
 """Checks of images and conditions, at the call that receives them."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -8,6 +10,8 @@ from keras_genimg.inputs.torch_loader import is_torch_loader, loader_dataset
 from keras_genimg.model_types import FunctionalModel, ImageModel
 from keras_genimg.ops.checks import check_image_shape
 
+# The input that `num_classes` and data sets of labels have.
+LABEL = "label"
 # The weights of images in a loss are checked like a condition.
 SAMPLE_WEIGHT = keras.KerasTensor((None,), "float32", name="sample_weight")
 # Targets, which come with weights only, are checked to be the images.
@@ -493,6 +497,8 @@ def check_condition_values(model: ImageModel, tensor, values):
         needed = "finite numbers"
         if limits is not None:
             needed = f"integers from {limits[0]} to {limits[1]}"
+            if tensor.name == LABEL and model.class_names:
+                needed += f", for the classes {', '.join(model.class_names)}"
         raise ValueError(
             f"`{tensor.name}` of {model.name} must be {needed}. Received: "
             f"{np.unique(values)[:20]}, dtype {values.dtype}"
@@ -542,6 +548,42 @@ def check_condition_ranges(model: ImageModel):
             f"`condition_ranges` of {model.name} must name its conditions, which are "
             f"{names}. Received: {unknown}"
         )
+
+
+def checked_class_names(model: ImageModel, class_names: Any) -> tuple[str, ...]:
+    """Return the names of a model's classes as a tuple.
+
+    Args:
+        model: A `GenerativeModel`, with its `condition_ranges`.
+        class_names: Names of the classes that its input `"label"` numbers from 0.
+
+    Raises:
+        ValueError: If these are no names, or there is not one for each label.
+    """
+    owner = f"`class_names` of {model.name}"
+    received = f"Received: class_names={class_names!r}"
+    is_list = np.iterable(class_names) and not isinstance(class_names, str)
+    names = tuple(class_names) if is_list else ()
+    are_texts = all(isinstance(name, str) and name for name in names)
+    if not names or not are_texts or len({*names}) < len(names):
+        raise ValueError(
+            f"{owner} must be a list of different texts, such as ['cat', 'dog']. "
+            f"{received}"
+        )
+    lowest, highest = model.condition_ranges.get(LABEL, (None, 0))
+    if lowest != 0:
+        raise ValueError(
+            f"{owner} are those of labels from 0, which the model does not have. Pass "
+            f"num_classes={len(names)}, or for a graph of your own, with an input "
+            f"'{LABEL}', condition_ranges={{'{LABEL}': (0, {len(names) - 1})}}. "
+            f"{received}, condition_ranges={model.condition_ranges}"
+        )
+    if len(names) != highest + 1:
+        raise ValueError(
+            f"{owner} must be {highest + 1} names, one for each label from 0 to "
+            f"{highest}. Received {len(names)}: {', '.join(names)}"
+        )
+    return tuple(map(str, names))
 
 
 def _limits(model: ImageModel, tensor):

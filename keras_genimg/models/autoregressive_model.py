@@ -16,6 +16,7 @@ from keras_genimg.generation.scheme import SamplingScheme
 from keras_genimg.inputs.calls import image_seeds, map_images
 from keras_genimg.inputs.images import (
     check_condition_ranges,
+    checked_class_names,
     condition_arrays,
 )
 from keras_genimg.metrics import BitsPerDim
@@ -71,6 +72,8 @@ class AutoregressiveModel(GenerativeModel):
         sampling_method: Sampler that is used unless a call names another, see
             `generate`: `"fixed_point"` for a causal graph that `"incremental"` does not
             support.
+        class_names: Names of the classes that the input `"label"` numbers from 0, such
+            as `["cat", "dog"]`. `.keras` files and the metadata of exports have them.
         **kwargs: Arguments of `keras.Model`, such as `name`.
 
     Attributes:
@@ -80,8 +83,8 @@ class AutoregressiveModel(GenerativeModel):
             is not saved.
 
     Raises:
-        ValueError: If the outputs do not fit the images and the likelihood, or a range
-            is of an input that does not exist.
+        ValueError: If the outputs do not fit the images and the likelihood, a range is
+            of an input that does not exist, or the names do not fit the labels.
 
     Example:
         >>> images = keras.Input((28, 28, 1))
@@ -106,6 +109,7 @@ class AutoregressiveModel(GenerativeModel):
         likelihood: str | Config | likelihoods.Likelihood = "bernoulli",
         condition_ranges: dict[str, tuple[int, int]] | None = None,
         sampling_method: Method = "incremental",
+        class_names: Sequence[str] | None = None,
         **kwargs: Any,
     ):
         likelihood = likelihoods.get(likelihood)
@@ -120,6 +124,8 @@ class AutoregressiveModel(GenerativeModel):
                 name: (low, high) for name, (low, high) in condition_ranges.items()
             }
             check_condition_ranges(self)
+        if class_names is not None:
+            self.class_names = checked_class_names(self, class_names)
         self._causal_check = CausalCheck(self, self._layer_version)
         self._samplers = Samplers(SamplingScheme(self), self._layer_version)
         self.sampling_method: Method = check_choice(
@@ -386,6 +392,8 @@ class AutoregressiveModel(GenerativeModel):
         config = super().base_config()
         if self.sampling_method != "incremental":
             config["sampling_method"] = self.sampling_method
+        if self.class_names is not None:
+            config["class_names"] = list(self.class_names)
         return config
 
     def get_config(self) -> Config:

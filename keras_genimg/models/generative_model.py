@@ -68,6 +68,8 @@ class GenerativeModel(GraphModel):
         presets: `Preset` by name: published and small settings, see `from_preset`.
         condition_ranges: `(lowest, highest)` by input name, for conditions that are
             integers in a range, such as labels.
+        class_names: Names of the classes that the input `"label"` numbers from 0, or
+            None.
 
     Raises:
         ValueError: If the outputs do not fit the images and the likelihood, or an
@@ -76,6 +78,7 @@ class GenerativeModel(GraphModel):
 
     presets: dict[str, Preset] = {}
     condition_ranges: dict[str, tuple[int, int]] = {}
+    class_names: tuple[str, ...] | None = None
 
     # True if the loss is a mean over images. Only then can `sample_weight` be used.
     weighs_images: bool = True

@@ -150,6 +150,8 @@ class OrientedModel(AutoregressiveModel):
             for name, limits in network.condition_ranges.items()
             if name != condition
         }
+        if condition != "label":  # Else, the labels of the network are its orders.
+            kwargs.setdefault("class_names", network.class_names)
         super().__init__(
             [images, *conditions.values()],
             params,

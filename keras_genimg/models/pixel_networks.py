@@ -41,7 +41,8 @@ class PixelNetwork(AutoregressiveModel):
             `own_arguments`. They become attributes, and `get_config` returns them.
         network: Function of symbolic images that returns the parameters of the
             likelihood. Its keyword arguments are `arguments`, without `image_shape`,
-            `num_classes` and `condition_shape`, and the map `condition`, or None.
+            `num_classes`, `class_names` and `condition_shape`, and the map `condition`,
+            or None.
         condition: List of inputs besides the images, and the map for the layers that is
             made of them; by default as `num_classes` or `condition_shape` say.
         **kwargs: `name` and `trainable`.
@@ -58,6 +59,8 @@ class PixelNetwork(AutoregressiveModel):
         **kwargs: Any,
     ):
         arguments = _checked_arguments(type(self).__name__, arguments)
+        if "class_names" in arguments:
+            kwargs["class_names"] = arguments.pop("class_names")
         options = dict(arguments)
         classes = options.pop("num_classes", None)
         shape = options.pop("condition_shape", None)
@@ -134,6 +137,8 @@ class PixelCNN(PixelNetwork):
         num_head_layers: Number of 1×1 convolutions in the head.
         skip: Whether every block is connected to the head.
         num_classes: Number of classes, for a model with a second input `"label"`.
+        class_names: Names of the classes, in the order of their labels. `.keras` files
+            and the metadata of exports have them.
         condition_shape: `(height or 1, width or 1, depth)`, for a model with a second
             input `"condition"`, a map that is an input of every block.
         dtype: Dtype policy of the layers; the likelihood's parameters are float32.
@@ -174,6 +179,7 @@ class PixelCNN(PixelNetwork):
         num_head_layers: int = 2,
         skip: bool = True,
         num_classes: int | None = None,
+        class_names: Sequence[str] | None = None,
         condition_shape: Sequence[int | None] | None = None,
         dtype: Policy | None = None,
         **kwargs: Any,
@@ -220,6 +226,8 @@ class PixelRNN(PixelNetwork):
             every sub-pixel sees its entire past; for images of a known width. Not in
             the paper.
         num_classes: Number of classes, for a model with a second input `"label"`.
+        class_names: Names of the classes, in the order of their labels. `.keras` files
+            and the metadata of exports have them.
         condition_shape: `(height or 1, width or 1, depth)`, for a model with a second
             input `"condition"`, a map that is an input of every layer.
         dtype: Dtype policy of the layers; the likelihood's parameters are float32.
@@ -263,6 +271,7 @@ class PixelRNN(PixelNetwork):
         skip: bool = True,
         whole_rows: bool = False,
         num_classes: int | None = None,
+        class_names: Sequence[str] | None = None,
         condition_shape: Sequence[int | None] | None = None,
         dtype: Policy | None = None,
         **kwargs: Any,
@@ -313,6 +322,8 @@ class GatedPixelCNN(PixelNetwork):
         first_kernel_size: Odd width of the first kernel of each stack, in pixels.
         num_head_layers: Number of 1×1 convolutions in the head.
         num_classes: Number of classes, for a model with a second input `"label"`.
+        class_names: Names of the classes, in the order of their labels. `.keras` files
+            and the metadata of exports have them.
         condition_shape: `(height or 1, width or 1, depth)`, for a model with a second
             input `"condition"`, a map that is an input of every gate.
         dtype: Dtype policy of the layers; the likelihood's parameters are float32.
@@ -352,6 +363,7 @@ class GatedPixelCNN(PixelNetwork):
         first_kernel_size: int = 7,
         num_head_layers: int = 2,
         num_classes: int | None = None,
+        class_names: Sequence[str] | None = None,
         condition_shape: Sequence[int | None] | None = None,
         dtype: Policy | None = None,
         **kwargs: Any,

@@ -150,10 +150,10 @@ def saved_metadata(model: ImageModel, endpoints, signatures, max_examples):
 
     Returns:
         A dict of `family`, the class of the model; `name`; `image_shape`;
-        `likelihood`; `max_examples`; `signatures`; and `versions`. Each signature has
-        the types and shapes of its inputs and outputs, the ranges of its inputs (see
-        `Input.metadata`), `at_most` for outputs with a limit, `max_examples`,
-        `num_candidates`, `warm_up` and `xla`.
+        `likelihood`; `class_names`, if the model has them; `max_examples`;
+        `signatures`; and `versions`. Each signature has the types and shapes of its
+        inputs and outputs, the ranges of its inputs (see `Input.metadata`), `at_most`
+        for outputs with a limit, `max_examples`, `num_candidates`, `warm_up` and `xla`.
     """
     described = {}
     for name, endpoint in endpoints.items():
@@ -174,11 +174,13 @@ def saved_metadata(model: ImageModel, endpoints, signatures, max_examples):
             "num_candidates": endpoint.num_candidates,
         }
     sample = signatures["sample"].structured_outputs["images"]
+    names = {"class_names": model.class_names} if model.class_names else {}
     return {
         "family": type(model).__name__,
         "name": model.name,
         "image_shape": sample.shape.as_list()[1:],
         "likelihood": keras.saving.serialize_keras_object(model.likelihood),
+        **names,
         "max_examples": max_examples,
         "signatures": described,
         "versions": {

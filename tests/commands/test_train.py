@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from genimg_export.metadata import read_metadata
 from keras_genimg.commands import best_epoch, train, training_images
 from keras_genimg.datasets import as_array, load
 from keras_genimg.likelihoods import (
@@ -24,7 +25,8 @@ from keras_genimg.likelihoods import (
     Gaussian,
 )
 from keras_genimg.models import PixelCNN
-from tests.commands.image_folders import write_images
+from keras_genimg.visualization import image_grid
+from tests.commands.image_folders import holds, write_images
 from tests.subprocesses import SOURCES, run_python
 
 
@@ -202,6 +204,7 @@ def test_a_color_folder_alone_keeps_all_levels(color_run):
 @pytest.mark.slow
 def test_a_run_prints_its_steps_and_what_to_do_next(color_run):
     assert color_run.printed.startswith("[1/4] Starting TensorFlow")
+    assert not (color_run.folder / "run" / "pictures").exists()  # By --samples 0.
     for text in (
         "Model: PixelCNN/photo_patches, DiscretizedLogisticMixture(",
         "Training: 1 epochs",
@@ -232,31 +235,101 @@ def test_a_color_folder_begins_with_trained_weights(train_here, tmp_path):
         np.testing.assert_allclose(weight, expected, atol=1e-5)
 
 
-@pytest.mark.slow
-def test_subfolders_become_classes(train_here, tmp_path):
-    """Dark images are in one folder, light ones in another."""
+class ClassesRun(NamedTuple):
+    """A run on dark images in one folder, light ones in another."""
+
+    folder: pathlib.Path  # It holds `images`, the run as `run`, and its export.
+    printed: str
+
+
+@pytest.fixture(scope="module")
+def classes_run(run_example, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("classes")
     for name, share in (("dark", 0.1), ("light", 0.9)):
-        (tmp_path / "images" / name).mkdir(parents=True)
+        (folder / "images" / name).mkdir(parents=True)
         drawn = np.random.default_rng(0).random((30, 6, 6)) < share
         for index, image in enumerate(drawn * np.uint8(255)):
-            Image.fromarray(image).save(tmp_path / "images" / name / f"{index}.png")
+            Image.fromarray(image).save(folder / "images" / name / f"{index}.png")
     options = "--data ./images --set units=4 --set num_blocks=1 --samples 5 --epochs 8"
-    options += " --learning-rate 0.03"
-    train_here(f"{options} --output plain")
-    printed = train_here(f"{options} --start-from plain --labels --output run")
+    train = f"genimg-train {options} --learning-rate 0.03"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        run_example(f"{train} --output plain")
+        labels = "--labels --start-from plain --output run --export served"
+        return ClassesRun(folder, run_example(f"{train} {labels}"))
+
+
+@pytest.mark.slow
+def test_subfolders_become_classes(classes_run):
+    folder, printed = classes_run
     assert "Classes: 2, dark, light" in printed
     assert re.search(r"Weights: 16 are loaded, 2 are new: class_embedding/", printed)
-    config = read_json("run/config.json")
+    config = read_json(folder / "run" / "config.json")
     assert config["class_names"] == ["dark", "light"]
     assert config["data"]["labels"] == "True"
-    with Image.open("run/samples/epoch_0008.png") as picture:
+    with Image.open(folder / "run" / "samples" / "epoch_0008.png") as picture:
         assert picture.size[0] < picture.size[1] * 1.2  # Two rows of two images.
-    model = keras.models.load_model("run/model.keras")
-    test = as_array(load(tmp_path / "images", "test", labels=True))
+    model = keras.models.load_model(folder / "run" / "model.keras")
+    test = as_array(load(folder / "images", "test", labels=True))
     images, label = test["images"] // 255, test["label"]
     right, wrong = (model.log_prob([images, x]).mean() for x in (label, 1 - label))
     assert right > wrong + 0.1
-    assert read_json("run/report.json")["test_images"] == len(images) == 6
+    assert read_json(folder / "run" / "report.json")["test_images"] == len(images) == 6
+
+
+@pytest.mark.slow
+def test_a_run_on_a_folder_ends_with_pictures(classes_run):
+    folder, printed = classes_run
+    pictures = folder / "run" / "pictures"
+    found = {path.name for path in pictures.iterdir()}
+    assert found == {"samples.png", "completions.png", "easiest_and_hardest.png"}
+    assert (
+        f"Pictures of the trained model, in {pathlib.Path('run/pictures')}:" in printed
+    )
+    assert "the 6 held-out images that the model finds most likely" in printed
+    assert all(f"  {name}: " in printed for name in found)
+
+    model = keras.models.load_model(folder / "run" / "model.keras")
+    options = {"likelihood": "bernoulli", "binarize": "fixed", "labels": True}
+    held_out = as_array(load(folder / "images", "validation", **options))
+    images, labels = held_out["images"], held_out["label"]
+    order = np.argsort(-model.log_prob(held_out))
+    with Image.open(pictures / "easiest_and_hardest.png") as picture:
+        for chosen in (order, order[::-1]):
+            shown = image_grid(images[chosen] * 255, columns=5, scale=10)
+            assert holds(picture, shown)
+    with Image.open(pictures / "completions.png") as picture:
+        known = np.arange(36).reshape(6, 6) < 18
+        four = images.repeat(4, axis=0)
+        labels = labels.repeat(4)
+        completed = model.complete(four, known, seed=0, conditions=labels)
+        assert holds(picture, image_grid(completed * 255, columns=4, scale=10))
+        assert holds(picture, image_grid(images * 255, columns=1, scale=10))
+    with Image.open(pictures / "samples.png") as picture:
+        drawn = model.generate(4, seed=0, conditions=[0, 0, 1, 1])
+        shown = image_grid(drawn * 255, columns=2, scale=2)
+        np.testing.assert_array_equal(np.asarray(picture), shown)
+
+
+@pytest.mark.slow
+def test_a_class_is_generated_by_the_name_of_its_subfolder(classes_run, tmp_path):
+    """The name goes into the model, its export and the answers of a server."""
+    from tests.export.running_server import running
+
+    folder, _ = classes_run
+    model = keras.models.load_model(folder / "run" / "model.keras")
+    assert model.class_names == ("dark", "light")
+    served = folder / "served"
+    assert read_metadata(served / "run" / "1")["class_names"] == ["dark", "light"]
+    with running(tmp_path, "--base-dir", served) as server:
+        command = "--model run sample --num-images 4 --label light --output light"
+        at = ("genimg_export.client", "--url", server.address)
+        run_python("-m", *at, *command.split(), cwd=tmp_path)
+    files = [tmp_path / "light" / f"{seed}.png" for seed in range(4)]
+    drawn = np.stack([np.asarray(Image.open(file)) for file in files])
+    expected = model.generate(4, seed=0, conditions=[1] * 4)
+    np.testing.assert_array_equal(drawn, expected[..., 0] * 255)
+    assert drawn.mean() > 128
 
 
 def test_a_model_with_labels_begins_as_the_one_without():

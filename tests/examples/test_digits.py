@@ -26,6 +26,8 @@ def test_quickstart_runs_end_to_end(tmp_path):
     np.testing.assert_allclose(rows["uniform"], 64 * np.log(17), atol=0.01)
     for name in ("mnist.png", "digits.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+    with Image.open(tmp_path / "digits.png") as picture:  # Real, own and MNIST's.
+        assert picture.width > 3 * 8 * 56
     assert (tmp_path / "digits" / "1" / "saved_model.pb").exists()
     assert (tmp_path / "digits.keras").exists()
 

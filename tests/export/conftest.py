@@ -8,14 +8,21 @@ from keras_genimg.models import DRAW, VAE, PixelCNN
 from tests.export import plain_model
 from tests.serving.some_endpoints import write_endpoints
 
+# One is also a number, but not its own.
+NAMES = ["red", "green", "0"]
+
 
 @pytest.fixture(scope="session")
 def models():
-    """Tiny models by name; `pixels` takes labels."""
+    """Tiny models by name; `pixels` takes labels, and `named` names of classes."""
+    pixels = PixelCNN(
+        (4, 5, 3), 4, 1, head_filters=4, likelihood=Categorical(4), num_classes=3
+    )
+    named = PixelCNN.from_config({**pixels.get_config(), "class_names": NAMES})
+    named.set_weights(pixels.get_weights())
     return {
-        "pixels": PixelCNN(
-            (4, 5, 3), 4, 1, head_filters=4, likelihood=Categorical(4), num_classes=3
-        ),
+        "pixels": pixels,
+        "named": named,
         "draw": DRAW((4, 4, 1), 3, 4, 2, read_size=2, write_size=2),
         "vae": VAE((4, 4, 1), 2, 4),
     }
@@ -72,10 +79,10 @@ def base_dir(models, tmp_path_factory):
         )
     names = ("sample", "sample_canvases")
     write_endpoints(models["draw"], directory / "draw" / "1", *names, max_examples=16)
-    # It weights candidates, and completes 5 images at most.
+    # It has names of classes, weights candidates, and completes 5 images at most.
     path, options = directory / "candidates" / "1", {"num_candidates": 3}
     names = ("sample", "complete")
-    write_endpoints(models["pixels"], path, *names, max_examples=16, **options)
+    write_endpoints(models["named"], path, *names, max_examples=16, **options)
     plain_model.save(directory / "plain" / "1")
     return directory
 
@@ -87,8 +94,8 @@ def server(base_dir, tmp_path_factory):
 
     directory = tmp_path_factory.mktemp("server")
     limit = ("--max-body-bytes", 1_000_000)
-    label = ("--label", "vae:stable=1")
-    with running(directory, "--base-dir", base_dir, *limit, *label) as started:
+    labels = ("--label", "vae:stable=1", "--label", "candidates:stable=1")
+    with running(directory, "--base-dir", base_dir, *limit, *labels) as started:
         yield started
 
 

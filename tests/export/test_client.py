@@ -11,6 +11,7 @@ from genimg_export.clients import ClientError, ImageClient  # noqa: E402
 from genimg_export.clients.grpc import GrpcModel  # noqa: E402
 from genimg_export.clients.rest import RestModel  # noqa: E402
 from tests.export.blocked import block  # noqa: E402
+from tests.export.conftest import NAMES  # noqa: E402
 from tests.export.flaky_proxy import flaky_proxy  # noqa: E402
 from tests.export.grpc_stand_in import serving  # noqa: E402
 from tests.subprocesses import run_python  # noqa: E402
@@ -184,7 +185,7 @@ def test_gives_up(fault, text, attempts, plant):
 
 def test_command_writes_one_file_a_seed(interface, drawn, run_client, tmp_path):
     out = tmp_path / "a" / "b"
-    sample = ("sample", "--label-class", 2, "--num-images", 6, "--seed", 3)
+    sample = ("sample", "--label", 2, "--num-images", 6, "--seed", 3)
     more = ("--batch-size", 4, "--in-flight", 2, "--grid", tmp_path / "grid.png")
     which = {"at": interface[1:], "model": "pixels"}
     text, _ = run_client(*sample, *more, "--output", out, **which)
@@ -196,6 +197,51 @@ def test_command_writes_one_file_a_seed(interface, drawn, run_client, tmp_path):
     grid = np.asarray(Image.open(tmp_path / "grid.png"))
     assert grid.shape == (8, 15, 3)  # 2 rows of 3.
     np.testing.assert_array_equal(grid[4:, 5:10], images[4])
+
+
+@pytest.mark.parametrize("given, label", [("green", 1), ("1", 1), ("0", 2)])
+def test_command_takes_the_name_of_a_class(given, label, drawn, run_client, tmp_path):
+    """Or its number, unless that is a name too."""
+    command = ("sample", "--num-images", 2, "--label", given, "--output", tmp_path)
+    run_client(*command, model="candidates")
+    found = pictures(tmp_path)
+    expected = drawn("pixels", [0, 1], label)
+    np.testing.assert_array_equal([found["0.png"], found["1.png"]], expected)
+
+
+NAMED = f"Its classes are {', '.join(NAMES)}"
+
+
+@pytest.mark.parametrize(
+    "model, given, text",
+    [
+        ("candidates", "gren", f"no class 'gren'. Did you mean green? {NAMED}"),
+        ("candidates", "3", f"candidates has no class '3'. {NAMED}"),
+        ("candidates", "-1", f"candidates has no class '-1'. {NAMED}"),
+        ("pixels", "green", "sent no names of the classes of pixels, so --label must"),
+        ("pixels", "3", "label must be integers from 0 to 2"),
+        ("nobody", "green", "HTTP 404"),
+        ("plain", "green", "sent no names"),
+        ("vae", "0", "takes seed; given: label, seed"),
+    ],
+)
+def test_command_names_the_classes(model, given, text, run_client, tmp_path):
+    command = ("sample", "--label", given, "--output", tmp_path)
+    _, errors = run_client(*command, model=model, code=1)
+    assert text in errors and errors.count("\n") == 1
+
+
+def test_command_by_grpc_knows_no_names(grpc_server, run_client, tmp_path):
+    command = ("sample", "--label", "green", "--output", tmp_path)
+    at = ("--grpc", grpc_server.address)
+    _, errors = run_client(*command, at=at, model="candidates", code=1)
+    assert "sent no names of the classes of candidates" in errors
+
+
+@pytest.mark.parametrize("which", [{"version": 1}, {"label": "stable"}, {}])
+def test_names_of_classes_of_a_version(which, server):
+    model = RestModel(server.address, "candidates", **which)
+    assert ImageClient(model, **AT_ONCE).class_names == NAMES
 
 
 def test_command_keeps_what_is_there(drawn, run_client, tmp_path):
@@ -239,7 +285,7 @@ def test_command_completes_an_image(drawn, completed, run_client, tmp_path):
     Image.fromarray(mask).save(files[1])
     out = tmp_path / "out"
     command = ("complete", *files, "--output", out)
-    command += ("--num-images", 2, "--seed", 9, "--label-class", 1)
+    command += ("--num-images", 2, "--seed", 9, "--label", 1)
     run_client(*command, model="pixels")
     expected = completed(image.repeat(2, axis=0), mask > 0, [9, 10], 1)
     for seed, image in zip((9, 10), expected, strict=True):
@@ -265,7 +311,7 @@ def test_command_prints_the_status(interface, run_client):
         (["--grpc", "127.0.0.1:9", "--retries", 0], 1, "gRPC UNAVAILABLE"),
         (["--retries", "-1"], 2, "not an integer from 0"),
         (["--timeout", "nan"], 2, "float above 0 value: 'nan'"),
-        (["--version", "1", "--label", "a"], 2, "not allowed with"),
+        (["--version", "1", "--version-label", "a"], 2, "not allowed with"),
     ],
 )
 def test_command_fails_in_one_line(arguments, code, text, run_client):

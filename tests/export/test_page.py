@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.export.conftest import NAMES
 from tests.export.nginx import running_nginx
 from tests.export.running_server import requests
 
@@ -136,6 +137,18 @@ def test_draws_by_label_and_temperature(page, drawn):
     check_shown(page, "drawn", drawn("pixels", [1, 2, 3, 4], 2, temperature=0.2))
 
 
+def test_has_a_menu_of_named_classes(page, drawn):
+    choose(page, "candidates")
+    menu = page.get_by_label("Class")
+    assert menu.locator("option").all_inner_texts() == NAMES
+    assert not page.locator("#label").is_visible()
+    menu.select_option("0")  # The third class.
+    draw(page, "Drew 2 images", seed=1, count=2)
+    check_shown(page, "drawn", drawn("pixels", [1, 2], 2))
+    choose(page, "pixels")
+    assert page.locator("#label").is_visible() and not menu.is_visible()
+
+
 def test_erases_with_the_mouse_and_completes(page, drawn, completed):
     choose_second(page, "pixels")
     assert page.get_by_role("button", name="Complete").is_disabled()
@@ -160,7 +173,7 @@ def test_erases_with_the_mouse_and_completes(page, drawn, completed):
 
 
 def test_completes_with_candidates(page, drawn, models):
-    choose_second(page, "candidates")
+    choose_second(page, "candidates", "green")
     assert "Of 3 candidates" in page.locator("#about-completion").text_content()
     # No more completions are asked for than the model takes: 16 // 3.
     assert page.locator("#complete-count").input_value() == "5"
@@ -184,10 +197,15 @@ def test_completes_with_candidates(page, drawn, models):
     page.get_by_role("alert").get_by_text(text).wait_for()
 
 
-def choose_second(page, model):
-    """Draw two images of a model, and choose the second one to be completed."""
+def choose_second(page, model, class_name=None):
+    """Draw two images of class 1, and choose the second one to be completed."""
     choose(page, model)
-    draw(page, "Drew 2 images", seed=1, count=2, label=1)
+    fields = {"seed": 1, "count": 2}
+    if class_name is None:
+        fields["label"] = 1
+    else:
+        page.get_by_label("Class").select_option(class_name)
+    draw(page, "Drew 2 images", **fields)
     page.locator("#drawn button").nth(1).click()
 
 

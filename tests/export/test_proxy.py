@@ -11,6 +11,8 @@ import sys
 import numpy as np
 import pytest
 
+from genimg_export.clients.rest import RestModel
+from tests.export.conftest import NAMES
 from tests.export.flaky_proxy import flaky_proxy
 from tests.export.nginx import TF_SERVING, running_nginx
 from tests.export.running_server import free_port, requests, send_as_is
@@ -56,6 +58,11 @@ def test_requests_come_through(address, drawn):
         assert post(address, b'{"instances": [3, 4]}', path).json() == reply.json()
     for path in ("vae", "vae/versions/1", "vae/metadata", "vae/labels/stable/metadata"):
         assert requests.get(f"{address}/v1/models/{path}", timeout=60).ok, path
+
+
+@pytest.mark.parametrize("label", [None, "stable"])
+def test_names_of_classes_come_through(label, address):
+    assert RestModel(address, "candidates", label=label).class_names() == NAMES
 
 
 DEEP = [

@@ -1,4 +1,7 @@
 import logging
+import os
+import signal
+import sys
 import time
 
 import pytest
@@ -6,7 +9,8 @@ import tensorflow as tf
 
 from genimg_export import serve
 from keras_genimg.serving import Input
-from tests.export.running_server import running
+from tests.export.running_server import running, started
+from tests.subprocesses import SOURCES
 
 pytest.importorskip("google.protobuf")
 from genimg_export.server.models import Catalog, LoadedModel, _example  # noqa: E402
@@ -71,6 +75,25 @@ def test_the_server_says_when_a_model_is_warm(base_dir, tmp_path):
     ]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("said", ["is LOADING", "Uvicorn running"])
+def test_ctrl_c_stops_the_server_without_a_traceback(said, base_dir, tmp_path):
+    log, model = tmp_path / "log.txt", f"vae={base_dir / 'vae'}"
+    command = (sys.executable, "-m", "genimg_export.serve", "--model", model)
+    options = {"seconds": 300, "env": {**os.environ, "PYTHONPATH": SOURCES}}
+
+    def ready():
+        return said in log.read_text()
+
+    with started((*command, "--port", 0), log, ready, **options) as process:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+    assert "Traceback" not in log.read_text()
+    if said == "is LOADING":
+        assert process.returncode == 130
+        assert log.read_text().endswith("\nserve: stopped\n")
+
+
 def start(*arguments):
     """Start and stop a catalog."""
     catalog = Catalog(serve.parse_arguments([str(each) for each in arguments]))
@@ -90,7 +113,21 @@ def test_directories_without_models_are_told_what_they_should_hold(tmp_path, cap
     assert f"There are no versions of digits in {tmp_path}." in caplog.text
     assert f"such as {tmp_path}/1/saved_model.pb" in caplog.text
 
+
+def test_a_model_instead_of_a_directory_of_models_is_recognized(tmp_path, caplog):
+    model = tmp_path / "pets"
+    (model / "1").mkdir(parents=True)
+    start("--base-dir", model)
+    assert f"{model} is a model itself: use --model pets={model}." in caplog.text
+
     caplog.clear()
-    (tmp_path / "1").mkdir()
-    start("--base-dir", tmp_path)
-    assert f"is a model itself: use --model digits={tmp_path}" in caplog.text
+    (model / "1" / "saved_model.pb").touch()
+    start("--base-dir", model / "1")
+    assert f"is a version of a model: use --model pets={model}." in caplog.text
+
+    caplog.clear()
+    (model / "1" / "saved_model.pb").rename(model / "saved_model.pb")
+    (model / "1").rmdir()
+    start("--base-dir", model)
+    command = f"genimg-export {model} --name pets --base-dir served"
+    assert f"{model} is a SavedModel, which {command} publishes." in caplog.text

@@ -11,6 +11,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from ..files import write_bytes
+from ..preset_names import did_you_mean
 from .image_client import ClientError
 
 MODES = {1: "L", 3: "RGB"}
@@ -44,9 +45,10 @@ def _size(size):
 
 def sample(client, arguments):
     """Draw images and write them to files."""
+    label = _label(client, arguments)
 
     def request(seeds):
-        inputs = {"seed": seeds, **_label(arguments, len(seeds))}
+        inputs = {"seed": seeds, **_labels(label, len(seeds))}
         if arguments.temperature is not None:
             inputs["temperature"] = np.full(len(seeds), arguments.temperature)
             return "sample_with_temperature", inputs
@@ -62,22 +64,51 @@ def complete(client, arguments):
     _, *shape = client.signature("complete").inputs["images"].shape
     image = _read_image(arguments.image, shape)
     known = _read_image(arguments.mask, [*shape[:2], 1])[..., 0] >= 128
+    label = _label(client, arguments)
 
     def request(seeds):
         return "complete", {
             "images": np.repeat(image[None], len(seeds), axis=0),
             "known": np.repeat(known[None].astype("int32"), len(seeds), axis=0),
             "seed": seeds,
-            **_label(arguments, len(seeds)),
+            **_labels(label, len(seeds)),
         }
 
     _draw_to_files(client, arguments, request)
 
 
-def _label(arguments, num_images):
-    if arguments.label_class is None:
-        return {}
-    return {"label": np.full(num_images, arguments.label_class)}
+def _label(client, arguments):
+    """Return the label of the class that the command line asks for, or None.
+
+    A class may be called by a number, as a folder of digits may be, so names count
+    before numbers.
+
+    Raises:
+        ClientError: If the model has no such class.
+    """
+    given = arguments.label
+    if given is None:
+        return None
+    names = client.class_names
+    if given in names:
+        return names.index(given)
+    is_number = given.isdecimal()
+    if names and not (is_number and int(given) < len(names)):
+        raise ClientError(
+            f"{arguments.model} has no class {given!r}.{did_you_mean(given, names)} "
+            f"Its classes are {', '.join(names)}"
+        )
+    if not is_number:
+        raise ClientError(
+            f"the server sent no names of the classes of {arguments.model}, so "
+            f"--label must be a number from 0; given: {given!r}"
+        )
+    return int(given)
+
+
+def _labels(label, num_images):
+    """Return the input of labels by name; no input for None."""
+    return {} if label is None else {"label": np.full(num_images, label)}
 
 
 def _draw_to_files(client, arguments, request):

@@ -73,6 +73,10 @@ class GrpcModel:
             if not name.startswith("__")
         }
 
+    def class_names(self):
+        """Return no names of classes, which gRPC does not send."""
+        return []
+
     def versions(self):
         """Return a list of `(number, state, error)` of the model's versions.
 

@@ -117,6 +117,15 @@ class ImageClient:
         """`Signature`s of the model by name, fetched once."""
         return self.call(self.model.signatures)
 
+    @functools.cached_property
+    def class_names(self) -> list[str]:
+        """Names of the classes of the input `label`, fetched once.
+
+        Empty if the model has none, or the server does not send them: TensorFlow
+        Serving does not, but the proxy in front of it does.
+        """
+        return self.call(self.model.class_names)
+
     def signature(self, name):
         """Return the `Signature` called `name`.
 
@@ -136,7 +145,8 @@ class ImageClient:
         Args:
             seeds: Integers from 0 to 2**62 - 1.
             temperature: Number above 0, or None.
-            **conditions: Further inputs, such as `label`, one value per seed.
+            **conditions: Further inputs, such as `label`, one value per seed. Labels
+                number the `class_names` from 0.
 
         Raises:
             ClientError: If the server refuses the request or stays unavailable.

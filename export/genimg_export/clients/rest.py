@@ -96,12 +96,31 @@ class RestModel:
         except (AttributeError, KeyError, TypeError, ValueError):
             raise ClientError(f"{self._path}/metadata sent no signatures") from None
 
+    def class_names(self):
+        """Return a list of the names of the model's classes, empty without names."""
+        versions = self._versions(self._path)
+        available = [number for number, state, _ in versions if state == "AVAILABLE"]
+        # The proxy of TensorFlow Serving knows metadata by number, not by label.
+        newest = max(available, default=0)
+        try:
+            found = self._request(
+                "GET", f"{self._model}/versions/{newest}/assets/metadata"
+            )
+        except Unavailable:
+            raise
+        except ClientError:  # TensorFlow Serving itself sends no metadata.
+            return []
+        return found.get("class_names", [])
+
     def versions(self):
         """Return a list of `(number, state, error)` of the model's versions.
 
         The error is an empty text for a version that did not fail.
         """
-        content = self._request("GET", self._model)
+        return self._versions(self._model)
+
+    def _versions(self, url):
+        content = self._request("GET", url)
         found = []
         for version in content.get("model_version_status", []):
             status = version.get("status", {})

@@ -340,6 +340,22 @@ def version_directories(path):
     }
 
 
+def _what_it_is(base):
+    """Return what a directory without models is instead, and what to do; or ""."""
+    path = pathlib.Path(base).resolve()
+    if version_directories(path):
+        return f" {base} is a model itself: use --model {path.name}={base}."
+    if not (path / "saved_model.pb").is_file():
+        return ""
+    if VERSION.fullmatch(path.name):
+        model = path.parent
+        return f" {base} is a version of a model: use --model {model.name}={model}."
+    return (
+        f" {base} is a SavedModel, which genimg-export {base} --name {path.name} "
+        f"--base-dir served publishes."
+    )
+
+
 def _files(directory):
     """Return paths, sizes and times of a version's files, to detect changes."""
     found = []
@@ -412,10 +428,9 @@ class Catalog:
             if self.models:
                 return []
             text = f"There are no models in {base}. Expected: {base}/NAME/VERSION/"
-            text += f"saved_model.pb, such as {base}/digits/1/saved_model.pb."
-            if version_directories(base):
-                text += f" {base} is a model itself: use --model digits={base}."
-            return [text]
+            text += f"saved_model.pb, such as {base}/digits/1/saved_model.pb, as "
+            text += "genimg-export writes it."
+            return [text + _what_it_is(base)]
         texts = []
         for name, path in self._options.model:
             if not version_directories(path):

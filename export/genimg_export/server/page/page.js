@@ -82,6 +82,7 @@ const captionsOf = (seeds) => seeds.map((seed) => `seed ${seed}`);
 function conditionsOf(signature) {
   const { label } = metadata.signatures[signature].inputs;
   if (!label) return {};
+  if (metadata.class_names) return { label: Number(byId("class").value) };
   const { low, high } = label;
   return { label: numberIn("label", { low: low ?? 0, high: high ?? 2 ** 31 - 1 }) };
 }
@@ -195,7 +196,10 @@ async function showVersion(signal) {
   byId("canvases").hidden = !offers("sample_canvases");
   describeCompletion();
   const label = "label" in (metadata.signatures?.sample?.inputs ?? {});
-  document.querySelector(".for-label").hidden = !label;
+  const classes = (label && metadata.class_names) || [];
+  document.querySelector(".for-label").hidden = !label || classes.length > 0;
+  document.querySelector(".for-class").hidden = classes.length === 0;
+  fillSelect(byId("class"), classes.map((name, number) => [String(number), name]));
   document.querySelector(".for-temperature").hidden = !offers("sample_with_temperature");
   const [height, width, colors] = metadata.image_shape ?? [];
   const size = `${height} × ${width} pixels, ${colors === 1 ? "gray" : `${colors} colors`}`;
