@@ -166,12 +166,12 @@ def test_commands_for_kubernetes_name_the_files_of_its_config_maps():
         if "configMap" in volume
     }
     assert files.keys() == used
-    names = {path.name for path in files["genimg-config"]}
+    names = {path.name for path in files["serving-config"]}
     command = " ".join(
         [*container("tf-serving")[0]["args"], *container("proxy")[0]["args"]]
     )
     assert names == {*re.findall(r"/config/(\S+)", command), "guard.js"}
-    assert files["genimg-page"] == [PAGE]
+    assert files["proxy-page"] == [PAGE]
     assert all(path.exists() for each in files.values() for path in each)
 
 
