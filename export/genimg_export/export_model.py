@@ -52,7 +52,8 @@ def what_next(path):
         "To serve them on a laptop, with a page to draw images on:",
         f"  genimg-serve --base-dir {base_dir}",
     ]
-    inputs = read_metadata(path).get("signatures", {}).get("sample", {}).get("inputs")
+    described = read_metadata(path)
+    inputs = described.get("signatures", {}).get("sample", {}).get("inputs")
     if inputs and all(given["shape"] == [None] for given in inputs.values()):
         values = {key: [given.get("low") or 0] * 2 for key, given in inputs.items()}
         values["seed"] = [1, 2]
@@ -60,6 +61,12 @@ def what_next(path):
             "To draw two images:",
             f"  curl http://localhost:8501/v1/models/{name}:predict \\",
             f"      -d '{json.dumps({'inputs': values})}'",
+        ]
+    if names := described.get("class_names"):
+        lines += [
+            f"To draw images of a class, such as {names[0]}:",
+            f"  genimg-client --model {name} sample --label {shlex.quote(names[0])} \\",
+            "      --output drawn",
         ]
     return "\n".join(lines)
 

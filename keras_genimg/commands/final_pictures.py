@@ -7,7 +7,11 @@ import numpy as np
 
 from keras_genimg.commands.reports import nats_of
 from keras_genimg.commands.training_images import images_in
-from keras_genimg.models import GenerativeModel
+from keras_genimg.models import (
+    AutoregressiveModel,
+    GenerativeModel,
+    MultiScalePixelRNN,
+)
 from keras_genimg.visualization import image_grid, save_comparison
 
 SHOWN = 10  # Easiest images, and hardest ones.
@@ -38,7 +42,9 @@ def write_pictures(model: GenerativeModel, held_out, sample_grid, num_samples):
         f"Pictures of the trained model, in {folder}:",
         f"  samples.png: {sample_grid.num_images} generated images",
     ]
-    if can_complete(model):
+    # Small images of means hold no pixels of the large one.
+    of_means = isinstance(model, MultiScalePixelRNN) and model.subsampling == "box"
+    if isinstance(model, AutoregressiveModel) and not of_means:
         count = save_completions(folder / "completions.png", model, held_out)
         lines.append(
             f"  completions.png: {count} held-out images without their lower half, "
@@ -56,14 +62,7 @@ def write_pictures(model: GenerativeModel, held_out, sample_grid, num_samples):
     return "\n".join(lines)
 
 
-def can_complete(model: Any):
-    """Return whether a model completes images."""
-    # Small images of means hold no pixels of the large one.
-    of_means = getattr(model, "subsampling", None) == "box"
-    return hasattr(model, "complete") and not of_means
-
-
-def save_completions(path, model: Any, held_out):
+def save_completions(path, model: AutoregressiveModel, held_out):
     """Write images without their lower half, and completions; return their number."""
     images = images_in(held_out)[:COMPLETED]
     given: dict[str, Any] = {"seed": SEED, "verbose": 0}

@@ -263,6 +263,7 @@ def classes_run(run_example, tmp_path_factory):
 def test_subfolders_become_classes(classes_run):
     folder, printed = classes_run
     assert "Classes: 2, dark, light" in printed
+    assert "genimg-client --model run sample --label dark" in printed
     assert re.search(r"Weights: 16 are loaded, 2 are new: class_embedding/", printed)
     config = read_json(folder / "run" / "config.json")
     assert config["class_names"] == ["dark", "light"]
