@@ -50,16 +50,16 @@ class OrientedModel(AutoregressiveModel):
 
         p(x) = 1 / n * sum over the n orders o of p[o](x)
 
-    | order | rows or columns | begins at |
-    |---|---|---|
-    | 0 | row by row | top left: raster order |
-    | 1 | row by row | top right |
-    | 2 | row by row | bottom left |
-    | 3 | row by row | bottom right |
-    | 4 | column by column | top left |
-    | 5 | column by column | top right |
-    | 6 | column by column | bottom left |
-    | 7 | column by column | bottom right |
+    The number of an order says where it begins and how it goes on:
+
+        0  row by row from the top left, which is raster order
+        1  row by row from the top right
+        2  row by row from the bottom left
+        3  row by row from the bottom right
+        4  column by column from the top left
+        5  column by column from the top right
+        6  column by column from the bottom left
+        7  column by column from the bottom right
 
     `complete` takes for each image the order `o` in which the fewest known pixels
     follow the first unknown one, of several the first in `orders`; `return_orders=True`
@@ -87,7 +87,7 @@ class OrientedModel(AutoregressiveModel):
             Conditions besides the order become conditions of this model. Condition maps
             of the size of the images are turned with them; others must have the size
             1×1.
-        orders: Numbers from the table, each once; the order at index `k` is class `k`
+        orders: Numbers from 0 to 7, each once; the order at index `k` is class `k`
             of the network. By default all: eight, or the first four for images that are
             not square, which cannot be transposed.
         condition: Name of the network's input that is the order.
