@@ -119,6 +119,8 @@ def command_of(config):
     for name in (*options, "learning_rate", "start_from"):
         if config.get(name) is not None:
             command += f" --{name.replace('_', '-')} {config[name]}"
+    if config.get("orders"):
+        command += " --orders"
     for name, value in config.get("set", {}).items():
         command += f" --set {name}={json.dumps(value)}"
     return command

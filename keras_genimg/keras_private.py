@@ -40,6 +40,17 @@ def arguments_of_calls(layer: keras.Layer) -> list[dict[str, Any]]:
     return [node.arguments.kwargs for node in layer._inbound_nodes]
 
 
+def forget_losses(layer: keras.Layer) -> None:
+    """Remove what a layer, or a layer in it, has passed to `add_loss` in its last call.
+
+    Keras adds these tensors to the loss of a model. Tensors from a loop in a graph
+    cannot be used after the loop.
+
+    Seen in Keras 3.12.1 to 3.16.0.dev (`Layer._clear_losses`).
+    """
+    layer._clear_losses()
+
+
 # Graphs of functional models.
 
 

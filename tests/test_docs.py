@@ -32,6 +32,7 @@ NOT_EXECUTED = {
     "docs/moving.md": "python",  # Models of other code.
     "docs/papers.md": "python",  # MNIST.
     "docs/questions.md": "bash python",  # A model of the reader's.
+    "docs/tutorials/any_part.md": "bash python",  # Photos of the reader's.
     "docs/tutorials/quick_start.md": "bash",  # A package index.
     "docs/tutorials/serving.md": "bash",  # A Docker engine.
     # Several machines, Slurm, Kubernetes.

@@ -72,6 +72,24 @@ def test_all_layers_are_found_once():
     assert set(private.all_layers(block, include_self=False)) == inside - {block}
 
 
+class Penalized(layers.Layer):
+    """A layer that adds the sum of its inputs to the loss."""
+
+    def call(self, inputs):
+        self.add_loss(ops.sum(inputs))
+        return inputs
+
+
+def test_added_losses_are_forgotten():
+    inputs = keras.Input((3,))
+    outputs = layers.Dense(2, kernel_regularizer="l2")(Penalized()(inputs))
+    model = keras.Model(inputs, outputs)
+    model(ONES)
+    assert len(model.losses) == 2
+    private.forget_losses(model)
+    assert len(model.losses) == 1  # That of the weights.
+
+
 def test_arguments_of_each_call_of_a_layer():
     layer, inputs = layers.BatchNormalization(), keras.Input((3,))
     assert private.arguments_of_calls(layer) == []

@@ -2,6 +2,7 @@
 
     genimg-train --data ./photos
     genimg-train --data ./photos --labels
+    genimg-train --data ./photos --orders
     genimg-train --preset digits_diagonal
     genimg-train --preset DRAW/mnist_small --data fashion_mnist
     genimg-train --preset mnist_diagonal_1x32 --output outputs/mnist_1x32
@@ -24,7 +25,10 @@ that TFDS_DATA_DIR names, or downloaded; `frey_face`, whose file you put into th
 folder; or a folder of images, such as `./photos`. The model takes the size of the
 images. With `--labels`, it learns to draw images of a class. The classes of a folder
 are its subfolders, in the order of their names, which the model keeps: then
-`genimg-client` draws images of `--label cat`.
+`genimg-client` draws images of `--label cat`. With `--orders`, the model is an
+`OrientedModel`: it learns to draw row by row and column by column, from each corner,
+and completes any half of an image. Images that are not square are only drawn row by
+row. The loss of held-out and test images is that of the mixture of all orders.
 
 With `--strategy multi_worker`, start the same command on each machine, with TF_CONFIG
 set and an output folder that all of them share; see docs/tutorials/training.md.
@@ -55,6 +59,10 @@ def parse_arguments():
     labels = "train a model that draws images of a class; the classes of a folder are "
     labels += "its subfolders"
     add("--labels", action="store_true", help=labels)
+    orders = "train a model of several orders of pixels, which completes any half of "
+    orders += "an image"
+    # None, as in the settings of runs that were started before there was this option.
+    add("--orders", action="store_true", default=None, help=orders)
     add("--image-size", type=integer(1), metavar="N", help="resize images to N by N")
     crop = "then crop them to N by N: anywhere in training, at the center in tests"
     add("--crop-size", type=integer(1), metavar="N", help=crop)
@@ -151,12 +159,13 @@ def check_names(parser, arguments):
                 f"images; other conditions need code of your own. Received: "
                 f"{name}={value!r}"
             )
-    if arguments.labels and "num_classes" not in known:
-        others = [x for x in preset_names() if "num_classes" in argument_names(x)]
-        parser.error(
-            f"{family} takes no labels. Leave out --labels, or choose a preset of "
-            f"{', '.join(others)}."
-        )
+    for option in ("labels", "orders"):
+        if getattr(arguments, option) and "num_classes" not in known:
+            others = [x for x in preset_names() if "num_classes" in argument_names(x)]
+            parser.error(
+                f"{family} takes no {option}. Leave out --{option}, or choose a preset "
+                f"of {', '.join(others)}."
+            )
     start = arguments.start_from
     if start not in (None, "weights"):
         if not pathlib.Path(start).is_dir():

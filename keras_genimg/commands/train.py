@@ -40,6 +40,7 @@ from keras_genimg.commands.training_images import (
 )
 from keras_genimg.models import GenerativeModel
 from keras_genimg.ops.devices import num_cores
+from keras_genimg.ops.orientations import NUM_FLIPS, NUM_ORDERS
 from keras_genimg.ops.workers import is_chief, sum_over_workers
 from keras_genimg.presets import Recipe
 
@@ -120,6 +121,7 @@ class Run:
             "mixed_precision": arguments.mixed_precision,
             "learning_rate": arguments.learning_rate,
             "set": arguments.set,
+            "orders": arguments.orders,
             "start_from": arguments.start_from,
             "versions": {p: importlib.metadata.version(p) for p in PACKAGES},
         }
@@ -262,6 +264,7 @@ def described(run, num_images):
         f"{', resized' if 'image_size' in run.options else ''}, all "
         f"{run.likelihood.num_values} levels\n"
         f"Model: {run.preset}, {run.likelihood}"
+        f"{', in several orders of pixels' if arguments.orders else ''}"
         f"{', from its trained weights' if trained else ''}\n"
         f"Training: {run.recipe.epochs} epochs"
         f"{'' if arguments.epochs else ABOUT_TEN_MINUTES}"
@@ -314,7 +317,10 @@ def make_model(run):
         options["class_names"] = run.class_names
     options["likelihood"] = run.likelihood
     try:
-        model = family.from_preset(run.name, name=run.name, **options)
+        if arguments.orders:
+            model = make_oriented(run, options)
+        else:
+            model = family.from_preset(run.name, name=run.name, **options)
     except (TypeError, ValueError) as error:
         sys.exit(f"The model cannot be built: {error}")
     if arguments.start_from:
@@ -322,10 +328,26 @@ def make_model(run):
     return model
 
 
+def make_oriented(run, options):
+    """Return a model of several orders, whose network is that of a preset.
+
+    Args:
+        run: The `Run`.
+        options: Arguments of the network.
+    """
+    height, width, _ = run.image_shape
+    counts = {"order": NUM_ORDERS if height == width else NUM_FLIPS}
+    if "num_classes" in options:
+        counts["label"] = options["num_classes"]
+    options = {**options, "num_classes": counts, "name": f"{run.name}_network"}
+    network = run.family.from_preset(run.name, **options)
+    return models.OrientedModel(network, condition="order", seed=SEED, name=run.name)
+
+
 def set_first_weights(model: GenerativeModel, start_from, family, name):
     """Let a model begin with the weights of a run, or with those in the package.
 
-    A model that takes labels gets those that fit.
+    A model that takes labels or has several orders gets those that fit.
     """
     try:
         if start_from == "weights":
@@ -335,7 +357,7 @@ def set_first_weights(model: GenerativeModel, start_from, family, name):
     except ValueError as error:
         sys.exit(f"--start-from {start_from} cannot be loaded: {error}")
     try:
-        if len(model.inputs) > 1:
+        if len(model.inputs) > 1 or isinstance(model, models.OrientedModel):
             print(set_fitting_weights(model, other))
         else:
             model.set_weights(other.get_weights())
@@ -346,8 +368,9 @@ def set_first_weights(model: GenerativeModel, start_from, family, name):
 def set_fitting_weights(model: GenerativeModel, other):
     """Give a model the weights of another that fit; return which do not, as a text.
 
-    Those that the other one lacks are 0, except the embedding of classes. A model that
-    takes labels then begins as the one without them, whatever the label.
+    Those that the other one lacks are 0, except embeddings of classes and orders. A
+    model that takes labels then begins as the one without them, whatever the label, and
+    one of several orders as the other one on turned images, whatever the order.
     """
     given = {weight.path: weight for weight in other.weights}
     new = []
@@ -357,10 +380,11 @@ def set_fitting_weights(model: GenerativeModel, other):
             weight.assign(found.numpy())
             continue
         new.append(weight.path)
-        if found is None and not weight.path.startswith("class_embedding/"):
+        if found is None and not weight.path.endswith("_embedding/embeddings"):
             weight.assign(weight.numpy() * 0)
     count = len(model.weights) - len(new)
-    return f"Weights: {count} are loaded, {len(new)} are new: {', '.join(new)}"
+    listed = f": {', '.join(new)}" if new else ""
+    return f"Weights: {count} are loaded, {len(new)} are new{listed}"
 
 
 def make_callbacks(run):

@@ -91,16 +91,18 @@ class OrientedScheme(SamplingScheme):
         known: tf.Tensor,
         *conditions: tf.Tensor,
         inspection: Inspection = NO_INSPECTION,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    ) -> dict[str, tf.Tensor]:
         index = fewest_later_known(known, self._table)
         images, known = (
             turned(maps, pixels_of(self._table, index)) for maps in (images, known)
         )
         given = self.model.network_conditions(conditions, index)
-        completed, sizes = self._network.complete(
+        completed = self._network.complete(
             key, seeds, temperature, images, known, *given, inspection=inspection
         )
-        return turned(completed, places_of(self._table, index)), sizes
+        images = turned(completed["images"], places_of(self._table, index))
+        order = tf.gather(self.model.orders, index)
+        return {**completed, "images": images, "order": order}
 
     def networks(
         self, images: tf.Tensor, conditions: Sequence[tf.Tensor]

@@ -54,7 +54,7 @@ class Sampler:
             them; then the conditions.
 
     Returns:
-        Images; for completions, also effective sample sizes.
+        Images; for completions, a dict of what `SamplingScheme.complete` returns.
 
     Raises:
         ValueError: If the likelihood is wrong, the model is not causal, the sampler and
@@ -115,10 +115,8 @@ class Sampler:
         # This calls the trace of `_run`.
         function = self._trace()
         num_rows, is_check = tf.constant(self.key.image_shape[0]), tf.constant(False)
-        (images, *sizes), _ = function(
-            weights, num_rows, is_check, seeds, temperature, *others
-        )
-        return (images, *sizes) if sizes else images
+        drawn, _ = function(weights, num_rows, is_check, seeds, temperature, *others)
+        return drawn["images"] if self.key.num_candidates is None else drawn
 
     def _run(
         self,
@@ -128,7 +126,7 @@ class Sampler:
         seeds: tf.Tensor,
         temperature: tf.Tensor,
         *others: tf.Tensor,
-    ) -> tuple[list[tf.Tensor], list[tuple[Any, ...]]]:
+    ) -> tuple[dict[str, tf.Tensor], list[tuple[Any, ...]]]:
         """Generate or complete images with some weights, for a graph.
 
         Args:
@@ -140,8 +138,9 @@ class Sampler:
             *others: See `Sampler`.
 
         Returns:
-            A list of images and perhaps effective sample sizes; and what each network
-            of the incremental sampler recorded: images, parameters and conditions.
+            A dict of `images`, and of what else `SamplingScheme.complete` returns; and
+            what each network of the incremental sampler recorded: images, parameters
+            and conditions.
         """
         records = []
         inspection = Inspection(
@@ -156,21 +155,17 @@ class Sampler:
             with scope:
                 if self.key.num_candidates is None:
                     images = self._scheme.generate(*inputs, inspection=inspection)
-                    sizes = []
+                    drawn = {"images": images}
                 else:
-                    images, *sizes = self._scheme.complete(
-                        *inputs, inspection=inspection
-                    )
+                    drawn = self._scheme.complete(*inputs, inspection=inspection)
         finally:
             # It is checked after a failure too: TensorFlow fails on some noise without
             # saying why, and the error that is raised here replaces its own.
             self._refuse_noise(scope)
         self._networks = [network for network, *_ in records]
         recorded = [tuple(tensors) for _, *tensors in records]
-        return [
-            tf.cast(images, np.dtype(self._model.likelihood.dtype)),
-            *sizes,
-        ], recorded
+        images = tf.cast(drawn["images"], np.dtype(self._model.likelihood.dtype))
+        return {**drawn, "images": images}, recorded
 
     def _refuse_noise(self, scope: keras.StatelessScope) -> None:
         """Raise an error if sampling changed the state of a random generator."""

@@ -120,7 +120,8 @@ class Samplers:
             owner: Name of the public method, for error texts.
 
         Returns:
-            NumPy array of images; for completions, also of effective sample sizes.
+            NumPy array of images; for completions, a dict of arrays, see
+            `SamplingScheme.complete`.
         """
         check_temperature(temperature)
         divisor = tf.constant(temperature, tf.float32)

@@ -123,8 +123,8 @@ class SamplingScheme:
         known: tf.Tensor,
         *conditions: tf.Tensor,
         inspection: Inspection = NO_INSPECTION,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return completed images, and effective sample sizes.
+    ) -> dict[str, tf.Tensor]:
+        """Return completed images, and how they were found.
 
         Args:
             key: The `SamplerKey`, with a number of candidates.
@@ -136,7 +136,8 @@ class SamplingScheme:
             inspection: What a check asks.
 
         Returns:
-            Float32 images, and effective sample sizes of shape `(batch,)`.
+            Dict of `images`, float32; of `effective_sample_size`, `(batch,)`; and of
+            what a subclass adds, with one element per image.
         """
         sample = functools.partial(self.sample_pixels, key, inspection=inspection)
         temperature = temperatures(temperature)
@@ -151,7 +152,8 @@ class SamplingScheme:
             completed, sizes = completion_of_candidates(
                 self.model, sample, self.order, num_candidates, *given
             )
-        return tf.ensure_shape(completed, (None, *key.image_shape)), sizes
+        completed = tf.ensure_shape(completed, (None, *key.image_shape))
+        return {"images": completed, "effective_sample_size": sizes}
 
     def networks(
         self, images: tf.Tensor, conditions: Sequence[tf.Tensor]

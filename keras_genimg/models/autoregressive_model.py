@@ -314,6 +314,39 @@ class AutoregressiveModel(GenerativeModel):
             Kong, Liu and Wong, Sequential Imputations and Bayesian Missing Data
             Problems, 1994.
         """
+        drawn = self._completed(
+            images,
+            known,
+            seed,
+            num_candidates,
+            temperature,
+            method,
+            jit_compile,
+            conditions,
+            batch_size,
+            verbose,
+        )
+        if return_effective_sample_size:
+            return drawn["images"], drawn["effective_sample_size"]
+        return drawn["images"]
+
+    def _completed(
+        self,
+        images,
+        known,
+        seed,
+        num_candidates,
+        temperature,
+        method,
+        jit_compile,
+        conditions,
+        batch_size,
+        verbose,
+    ):
+        """Return what `SamplingScheme.complete` does, in arrays by name.
+
+        The arguments are those of `complete`, without what it returns.
+        """
         owner, samplers = "complete", self._samplers
         num_candidates = check_positive_int("num_candidates", num_candidates, owner)
         batch_size = check_positive_int("batch_size", batch_size, owner)
@@ -327,10 +360,7 @@ class AutoregressiveModel(GenerativeModel):
         arrays = condition_arrays(self, conditions, count, shape)
         images, known = samplers.scheme.known(images, known, arrays)
         inputs = [image_seeds(count, seed), images, known, *arrays]
-        completed, sizes = samplers.run(
-            key, temperature, inputs, at_once, verbose, owner
-        )
-        return (completed, sizes) if return_effective_sample_size else completed
+        return samplers.run(key, temperature, inputs, at_once, verbose, owner)
 
     def log_prob(
         self, images: Images, *, batch_size: int = 64, verbose: Verbose = "auto"

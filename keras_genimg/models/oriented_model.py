@@ -8,13 +8,14 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from keras_genimg.generation.oriented import OrientedScheme
 from keras_genimg.generation.samplers import Samplers
 from keras_genimg.generation.scheme import SamplingScheme
 from keras_genimg.inputs.calls import map_images
 from keras_genimg.inputs.images import inputs_of
-from keras_genimg.keras_private import all_layers, set_direction
+from keras_genimg.keras_private import forget_losses, set_direction
 from keras_genimg.losses.negative_log_likelihood import GivenNats
 from keras_genimg.models.autoregressive_model import AutoregressiveModel
 from keras_genimg.ops.checks import check_image_shape
@@ -28,10 +29,12 @@ from keras_genimg.ops.orientations import (
 from keras_genimg.ops.replicas import place_in_batch
 from keras_genimg.ops.uniforms import next_seed
 from keras_genimg.types import (
+    Conditions,
     Config,
     Images,
     Method,
     Policy,
+    Seeds,
     Verbose,
 )
 
@@ -47,19 +50,21 @@ class OrientedModel(AutoregressiveModel):
 
         p(x) = 1 / n * sum over the n orders o of p[o](x)
 
-        order  rows or columns   begins at
-        0      row by row        top left: raster order
-        1      row by row        top right
-        2      row by row        bottom left
-        3      row by row        bottom right
-        4      column by column  top left
-        5      column by column  top right
-        6      column by column  bottom left
-        7      column by column  bottom right
+    The number of an order says where it begins and how it goes on:
+
+        0  row by row from the top left, which is raster order
+        1  row by row from the top right
+        2  row by row from the bottom left
+        3  row by row from the bottom right
+        4  column by column from the top left
+        5  column by column from the top right
+        6  column by column from the bottom left
+        7  column by column from the bottom right
 
     `complete` takes for each image the order `o` in which the fewest known pixels
-    follow the first unknown one, of several the first in `orders`. Unknown pixels are
-    sampled in this order, each conditioned on the pixels before it. If no known pixel
+    follow the first unknown one, of several the first in `orders`; `return_orders=True`
+    returns them. Unknown pixels are sampled in this order, each conditioned on the
+    pixels before it. If no known pixel
     follows an unknown one, the result is an exact sample of `p[o](unknown | known)`,
     the distribution of that order, not of the mixture. So it is if an upper or a lower
     part is known, and for square images also a left or a right part. Otherwise,
@@ -69,17 +74,20 @@ class OrientedModel(AutoregressiveModel):
     successive orders, beginning with a random one in each step, by the
     model's seed and independent of the number of replicas. The loss is `-log p[o](x)`
     of these orders. `evaluate` and validation data report `-log p(x)` of the mixture,
-    which is never above the mean over all orders.
+    which is never above the mean over all orders. Losses that layers of the network add
+    by `add_loss` or an `activity_regularizer` are part of the loss of `fit` alone.
 
     `evaluate` and `log_prob` make a forward pass for each order, one after the other. A
     step of `fit`, `generate` and `complete` take as long as with one order.
 
     Args:
         network: Autoregressive model of images of a known size with one class for each
-            order, such as `PixelRNN(..., num_classes=8)`. Other conditions become
-            conditions of this model. Condition maps of the size of the images are
-            turned with them; others must have the size 1×1.
-        orders: Numbers from the table, each once; the order at index `k` is class `k`
+            order, such as `PixelRNN(..., num_classes=8)`; with labels too, for
+            `condition="order"`, `PixelRNN(..., num_classes={"order": 8, "label": 10})`.
+            Conditions besides the order become conditions of this model. Condition maps
+            of the size of the images are turned with them; others must have the size
+            1×1.
+        orders: Numbers from 0 to 7, each once; the order at index `k` is class `k`
             of the network. By default all: eight, or the first four for images that are
             not square, which cannot be transposed.
         condition: Name of the network's input that is the order.
@@ -115,7 +123,9 @@ class OrientedModel(AutoregressiveModel):
         >>> model.compile("adam")
         >>> history = model.fit(images, epochs=10)
         >>> known = np.arange(28) >= 14  # The right half.
-        >>> completed = model.complete(images[:4], np.tile(known, (28, 1)), seed=0)
+        >>> completed, orders = model.complete(
+        ...     images[:4], np.tile(known, (28, 1)), seed=0, return_orders=True
+        ... )  # Order 5: column by column, from the top right.
 
     References:
         Jain, Abbeel and Pathak, Locally Masked Convolution for Autoregressive Models,
@@ -207,6 +217,8 @@ class OrientedModel(AutoregressiveModel):
             parallel_iterations=1,
             fn_output_signature=tf.TensorSpec((None,), tf.float32),
         )
+        # Keras would add what layers passed to `add_loss`, which ended with the loop.
+        forget_losses(self.network)
         num_orders = tf.cast(tf.shape(indices)[0], tf.float32)
         return tf.math.log(num_orders) - tf.reduce_logsumexp(-nats, axis=0)
 
@@ -240,6 +252,72 @@ class OrientedModel(AutoregressiveModel):
             else:
                 found.append(next(given))
         return found
+
+    def complete(
+        self,
+        images: ArrayLike,
+        known: ArrayLike,
+        *,
+        seed: Seeds | None = None,
+        num_candidates: int = 1,
+        return_effective_sample_size: bool = False,
+        return_orders: bool = False,
+        temperature: float = 1.0,
+        method: Method | None = None,
+        jit_compile: bool = False,
+        conditions: Conditions | None = None,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> Any:
+        """Sample the unknown pixels of images, each in its best order.
+
+        The order is the one in which the fewest known pixels follow the first unknown
+        one, of several the first in `orders`. It depends on `known` alone.
+
+        Args:
+            images: See `AutoregressiveModel.complete`, as for all other arguments.
+            known: 1 or True at known pixels, else 0 or False.
+            seed: Integer seed of the first image, or one for each image.
+            num_candidates: Number of completions to choose from.
+            return_effective_sample_size: Whether to return effective sample sizes too.
+            return_orders: Whether to return the order of each image too.
+            temperature: Number above 0 that divides the logits.
+            method: Sampler.
+            jit_compile: Whether to compile with XLA.
+            conditions: Inputs of the model besides the images.
+            batch_size: Number of completions in a batch, counting every candidate.
+            verbose: See `generate`.
+
+        Returns:
+            NumPy array of the shape of `images`, with known pixels unchanged. If more
+            is asked for, a tuple of it and, in this sequence, of the effective sample
+            sizes, float32 `(num_images,)`, and of the orders, int32 `(num_images,)`,
+            numbers from `orders` that `log_prob` takes too.
+
+        Raises:
+            ValueError: If an argument is not as described, the model is not causal, or
+                the incremental sampler does not support a layer.
+            RuntimeError: If it is called in a `tf.function`.
+        """
+        drawn = self._completed(
+            images,
+            known,
+            seed,
+            num_candidates,
+            temperature,
+            method,
+            jit_compile,
+            conditions,
+            batch_size,
+            verbose,
+        )
+        asked = {
+            "images": True,
+            "effective_sample_size": return_effective_sample_size,
+            "order": return_orders,
+        }
+        returned = tuple(drawn[name] for name, is_asked in asked.items() if is_asked)
+        return returned if len(returned) > 1 else drawn["images"]
 
     def log_prob(
         self,
@@ -327,7 +405,7 @@ class OrientedModel(AutoregressiveModel):
 
 
 def _check_network(network, owner):
-    """Raise unless a network samples in raster order, and has a loss of images only."""
+    """Raise unless a network samples in raster order."""
     is_model = isinstance(network, AutoregressiveModel)
     if not is_model or type(network.sampling_scheme) is not SamplingScheme:
         raise ValueError(
@@ -335,15 +413,6 @@ def _check_network(network, owner):
             f"all pixels in raster order, such as PixelRNN or PixelCNN. Received: "
             f"{type(network).__name__}"
         )
-    for layer in all_layers(network):
-        # Keras cannot collect their losses from the loop over the orders.
-        if getattr(layer, "activity_regularizer", None) is not None:
-            raise ValueError(
-                f"The network of {owner} must have no layer with an "
-                f"`activity_regularizer`. Leave it out; regularizers of weights work. "
-                f"Received: {type(layer).__name__} '{layer.name}' with "
-                f"{layer.activity_regularizer}"
-            )
 
 
 def _checked_orders(orders, image_shape, owner):

@@ -12,6 +12,7 @@ from keras_genimg.layers import ResidualLSTMBlock, ResidualMaskedConvBlock
 from keras_genimg.layers.residual_blocks import make_pixel_lstm
 from keras_genimg.models.autoregressive_model import AutoregressiveModel
 from keras_genimg.networks import condition_input, gated_pixel_stack, pixel_stack
+from keras_genimg.networks.pixel_stacks import classes_by_input
 from keras_genimg.ops.checks import (
     check_color_channels,
     check_image_shape,
@@ -29,7 +30,6 @@ _SMALLEST = {
     "num_layers": 1,
     "head_filters": 1,
     "num_head_layers": 0,
-    "num_classes": 1,
 }
 
 
@@ -70,7 +70,10 @@ class PixelNetwork(AutoregressiveModel):
             classes, shape, arguments["units"], dtype
         )
         outputs = network(images, condition=as_map, **options)
-        ranges = None if classes is None else {"label": (0, classes - 1)}
+        ranges = None
+        if classes is not None:
+            counts = classes_by_input(classes)
+            ranges = {name: (0, count - 1) for name, count in counts.items()}
         super().__init__(
             [images, *inputs], outputs, likelihood, ranges, dtype=dtype, **kwargs
         )
@@ -103,9 +106,9 @@ def _checked_arguments(owner, arguments):
     if isinstance(condition_shape, np.ndarray):  # Keras could not read it in a config.
         checked["condition_shape"] = tuple(condition_shape.tolist())
     for name, value in arguments.items():
-        if name == "num_classes" and value is None:
-            continue
-        if name in _SMALLEST:
+        if name == "num_classes" and value is not None:
+            checked[name] = _checked_classes(value, owner)
+        elif name in _SMALLEST:
             checked[name] = check_int(name, value, owner, _SMALLEST[name])
         elif name in ("kernel_size", "first_kernel_size"):
             checked[name] = check_odd(name, value, owner, smallest=3)
@@ -113,6 +116,22 @@ def _checked_arguments(owner, arguments):
             num_colors = likelihood.mask_colors(image_shape[-1])
             check_color_channels(name, checked[name], num_colors, owner)
     return checked
+
+
+def _checked_classes(num_classes, owner):
+    """Return numbers of classes as `int`, alone or in a dict by name of the input."""
+    if not isinstance(num_classes, dict):
+        return check_int("num_classes", num_classes, owner, 1)
+    if not num_classes or "images" in num_classes:
+        raise ValueError(
+            f"`num_classes` of {owner} must be an integer, or a dict of integers by "
+            f"the name of a further input, such as {{'order': 8, 'label': 10}}. "
+            f"Received: num_classes={num_classes!r}"
+        )
+    return {
+        name: check_int(f"num_classes[{name!r}]", count, owner, 1)
+        for name, count in num_classes.items()
+    }
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -136,7 +155,9 @@ class PixelCNN(PixelNetwork):
             with less, it may not see those far to the right in the rows above.
         num_head_layers: Number of 1×1 convolutions in the head.
         skip: Whether every block is connected to the head.
-        num_classes: Number of classes, for a model with a second input `"label"`.
+        num_classes: Number of classes, for a model with a second input `"label"`; or a
+            dict of numbers by the name of a further input, as
+            `{"order": 8, "label": 10}`.
         class_names: Names of the classes, in the order of their labels. `.keras` files
             and the metadata of exports have them.
         condition_shape: `(height or 1, width or 1, depth)`, for a model with a second
@@ -178,7 +199,7 @@ class PixelCNN(PixelNetwork):
         first_kernel_size: int = 7,
         num_head_layers: int = 2,
         skip: bool = True,
-        num_classes: int | None = None,
+        num_classes: int | dict[str, int] | None = None,
         class_names: Sequence[str] | None = None,
         condition_shape: Sequence[int | None] | None = None,
         dtype: Policy | None = None,
@@ -225,7 +246,9 @@ class PixelRNN(PixelNetwork):
         whole_rows: Whether a second first convolution sees the whole row above, so that
             every sub-pixel sees its entire past; for images of a known width. Not in
             the paper.
-        num_classes: Number of classes, for a model with a second input `"label"`.
+        num_classes: Number of classes, for a model with a second input `"label"`; or a
+            dict of numbers by the name of a further input, as
+            `{"order": 8, "label": 10}`.
         class_names: Names of the classes, in the order of their labels. `.keras` files
             and the metadata of exports have them.
         condition_shape: `(height or 1, width or 1, depth)`, for a model with a second
@@ -270,7 +293,7 @@ class PixelRNN(PixelNetwork):
         residual: bool = True,
         skip: bool = True,
         whole_rows: bool = False,
-        num_classes: int | None = None,
+        num_classes: int | dict[str, int] | None = None,
         class_names: Sequence[str] | None = None,
         condition_shape: Sequence[int | None] | None = None,
         dtype: Policy | None = None,
@@ -321,7 +344,9 @@ class GatedPixelCNN(PixelNetwork):
         kernel_size: Odd width of all kernels but the first ones, in pixels.
         first_kernel_size: Odd width of the first kernel of each stack, in pixels.
         num_head_layers: Number of 1×1 convolutions in the head.
-        num_classes: Number of classes, for a model with a second input `"label"`.
+        num_classes: Number of classes, for a model with a second input `"label"`; or a
+            dict of numbers by the name of a further input, as
+            `{"order": 8, "label": 10}`.
         class_names: Names of the classes, in the order of their labels. `.keras` files
             and the metadata of exports have them.
         condition_shape: `(height or 1, width or 1, depth)`, for a model with a second
@@ -362,7 +387,7 @@ class GatedPixelCNN(PixelNetwork):
         kernel_size: int = 3,
         first_kernel_size: int = 7,
         num_head_layers: int = 2,
-        num_classes: int | None = None,
+        num_classes: int | dict[str, int] | None = None,
         class_names: Sequence[str] | None = None,
         condition_shape: Sequence[int | None] | None = None,
         dtype: Policy | None = None,

@@ -18,36 +18,51 @@ from keras_genimg.types import Policy, SymbolicTensor
 
 
 def condition_input(
-    num_classes: int | None,
+    num_classes: int | dict[str, int] | None,
     condition_shape: Sequence[int | None] | None,
     units: int,
     dtype: Policy | None = None,
 ) -> tuple[list[SymbolicTensor], SymbolicTensor | None]:
-    """Return the input of a condition, and the condition map for the layers.
+    """Return the inputs of a condition, and the condition map for the layers.
 
     Args:
         num_classes: Number of classes, for an int32 input `"label"` of shape `(batch,)`
-            with a learned embedding; or None.
+            with a learned embedding; or a dict of such numbers by the name of their
+            input, whose embeddings are added; or None.
         condition_shape: `(height or 1, width or 1, depth)`, for an input `"condition"`
             that is used as it is; or None.
         units: Size of the embedding of a class.
         dtype: Dtype policy of the embedding.
 
     Returns:
-        List of one input or none; and the condition, `(batch, 1, 1, units)` or
+        List of the inputs; and the condition, `(batch, 1, 1, units)` or
         `(batch, *condition_shape)`, or None if both are None.
     """
     if num_classes is not None:
-        label = keras.Input((), dtype="int32", name="label")
-        embedding = layers.Embedding(
-            num_classes, units, name="class_embedding", dtype=dtype
-        )
+        inputs, embedded = [], []
+        for input_name, count in classes_by_input(num_classes).items():
+            label = keras.Input((), dtype="int32", name=input_name)
+            name = "class" if input_name == "label" else input_name
+            embedding = layers.Embedding(
+                count, units, name=f"{name}_embedding", dtype=dtype
+            )
+            inputs.append(label)
+            embedded.append(embedding(label))
         as_image = layers.Reshape((1, 1, units), name="class_image", dtype=dtype)
-        return [label], as_image(embedding(label))
+        return inputs, as_image(_added(embedded, "classes", dtype))
     if condition_shape is not None:
         condition = keras.Input(condition_shape, name="condition")
         return [condition], condition
     return [], None
+
+
+def classes_by_input(num_classes: int | dict[str, int]) -> dict[str, int]:
+    """Return the number of classes by the name of their input.
+
+    Args:
+        num_classes: See `condition_input`.
+    """
+    return num_classes if isinstance(num_classes, dict) else {"label": num_classes}
 
 
 def centered(

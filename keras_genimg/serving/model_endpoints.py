@@ -75,7 +75,7 @@ def autoregressive_endpoints(
 
     def run_complete(images, known, seed, **given):
         known = known[..., None]
-        completed, effective_sample_size = samplers.scheme.complete(
+        completed = samplers.scheme.complete(
             completion_key,
             seed,
             1.0,
@@ -83,13 +83,11 @@ def autoregressive_endpoints(
             tf.cast(known, tf.float32),
             *in_order(given),
         )
-        completed = likelihood.to_display(completed)
+        shown = likelihood.to_display(completed["images"])
         # Return known pixels exactly as sent, even if the likelihood does not have
         # their value.
-        return {
-            "images": tf.where(known > 0, tf.cast(images, tf.uint8), completed),
-            "effective_sample_size": effective_sample_size,
-        }
+        shown = tf.where(known > 0, tf.cast(images, tf.uint8), shown)
+        return {**completed, "images": shown}
 
     def run_log_prob(images, **given):
         images = likelihood.from_display(images)

@@ -24,7 +24,7 @@ from keras_genimg.likelihoods import (
     DiscretizedLogisticMixture,
     Gaussian,
 )
-from keras_genimg.models import PixelCNN
+from keras_genimg.models import OrientedModel, PixelCNN
 from keras_genimg.visualization import image_grid
 from tests.commands.image_folders import holds, write_images
 from tests.subprocesses import SOURCES, run_python
@@ -245,11 +245,7 @@ class ClassesRun(NamedTuple):
 @pytest.fixture(scope="module")
 def classes_run(run_example, tmp_path_factory):
     folder = tmp_path_factory.mktemp("classes")
-    for name, share in (("dark", 0.1), ("light", 0.9)):
-        (folder / "images" / name).mkdir(parents=True)
-        drawn = np.random.default_rng(0).random((30, 6, 6)) < share
-        for index, image in enumerate(drawn * np.uint8(255)):
-            Image.fromarray(image).save(folder / "images" / name / f"{index}.png")
+    write_classes(folder / "images")
     options = "--data ./images --set units=4 --set num_blocks=1 --samples 5 --epochs 8"
     train = f"genimg-train {options} --learning-rate 0.03"
     with pytest.MonkeyPatch.context() as patch:
@@ -333,6 +329,131 @@ def test_a_class_is_generated_by_the_name_of_its_subfolder(classes_run, tmp_path
     assert drawn.mean() > 128
 
 
+def write_classes(folder):
+    """Write black and white images, dark ones in one folder, light ones in another."""
+    for name, share in (("dark", 0.1), ("light", 0.9)):
+        (folder / name).mkdir(parents=True)
+        drawn = np.random.default_rng(0).random((30, 6, 6)) < share
+        for index, image in enumerate(drawn * np.uint8(255)):
+            Image.fromarray(image).save(folder / name / f"{index}.png")
+
+
+SMALL = "--data ./images --set units=4 --set num_blocks=1 --samples 4"
+
+
+@pytest.fixture(scope="module")
+def oriented_run(run_example, tmp_path_factory):
+    """Folder of `images` in two classes, and of the runs `plain` and `run`.
+
+    The second has orders, and begins with the weights of the first.
+    """
+    folder = tmp_path_factory.mktemp("oriented")
+    write_classes(folder / "images")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        options = f"{SMALL} --epochs 3 --learning-rate 0.03"
+        run_example(f"genimg-train {options} --output plain")
+        printed = run_example(
+            f"genimg-train {options} --orders --start-from plain --output run "
+            f"--export served"
+        )
+    (folder / "printed").write_text(printed)
+    return folder
+
+
+@pytest.mark.slow
+def test_orders_become_an_oriented_model(oriented_run):
+    model = keras.models.load_model(oriented_run / "run" / "model.keras")
+    assert isinstance(model, OrientedModel) and model.orders == tuple(range(8))
+    report = read_json(oriented_run / "run" / "report.json")
+    assert report["orders"] is True and report["preset"] == "PixelCNN/photo_patches"
+    test = as_array(load(oriented_run / "images", "test")) // 255
+    nats = -model.log_prob(test)
+    assert np.isclose(report["nats"], nats.mean(), atol=1e-3)
+    assert report["nats"] < -model.log_prob(test, orders=3).mean() - 1e-4
+
+
+@pytest.mark.slow
+def test_orders_begin_with_the_weights_of_one_order(oriented_run):
+    printed = (oriented_run / "printed").read_text()
+    assert re.search(r"Weights: 16 are loaded, 2 are new: order_embedding/", printed)
+    plain = keras.models.load_model(oriented_run / "plain" / "model.keras")
+    held_out = as_array(load(oriented_run / "images", "validation")) // 255
+    turned = [held_out[:, ::down, ::right] for down in (1, -1) for right in (1, -1)]
+    turned += [images.transpose(0, 2, 1, 3) for images in turned]
+    nats = [plain.log_prob(images) for images in turned]
+    expected = -np.log(np.exp(nats).mean(axis=0)).mean()
+    start = read_json(oriented_run / "run" / "start.json")["val_loss"]
+    assert np.isclose(start, expected, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_model_with_orders_is_served(oriented_run):
+    loaded = tf.saved_model.load(oriented_run / "served" / "run" / "1")
+    known = np.zeros((2, 6, 6), "int32")
+    known[0, :, 3:] = known[1, 3:] = 1
+    completed = loaded.signatures["complete"](
+        images=tf.zeros((2, 6, 6, 1), tf.int32),
+        known=tf.constant(known),
+        seed=tf.constant([0, 1], tf.int64),
+    )
+    assert completed["order"].numpy().tolist() == [5, 2]
+
+
+@pytest.mark.slow
+def test_orders_take_labels_and_a_start(oriented_run, train_here):
+    shutil.copytree(oriented_run / "images", "images")
+    options = f"{SMALL} --epochs 1 --orders --labels"
+    printed = train_here(f"{options} --start-from {oriented_run / 'run'} --output run")
+    assert "Weights: 18 are loaded, 1 are new: class_embedding/embeddings" in printed
+    model = keras.models.load_model("run/model.keras")
+    assert [tensor.name for tensor in model.inputs] == ["images", "label"]
+    assert model.generate(2, conditions=[0, 1], seed=0).shape == (2, 6, 6, 1)
+    assert np.isfinite(read_json("run/report.json")["nats"])
+
+
+@pytest.mark.slow
+def test_a_run_without_orders_is_not_continued_with_them(oriented_run, train_here):
+    for name in ("images", "plain"):
+        shutil.copytree(oriented_run / name, name)
+    command = f"{SMALL} --epochs 3 --learning-rate 0.03 --output plain --orders"
+    with pytest.raises(SystemExit, match="holds a run with orders=None.*orders=True"):
+        train_here(command)
+
+
+@pytest.mark.slow
+def test_killed_training_of_orders_ends_with_the_same_weights(oriented_run, tmp_path):
+    shutil.copytree(oriented_run / "images", tmp_path / "images")
+    command = f"{SMALL} --epochs 6 --orders --batch-size 4 --save-every 1"
+
+    def started(output):
+        return subprocess.Popen(
+            [sys.executable, "-m", "genimg_export.train", *command.split()]
+            + ["--output", output],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": SOURCES},
+            stdout=subprocess.DEVNULL,
+        )
+
+    log = tmp_path / "killed" / "log.csv"
+    process = started("killed")
+    try:
+        while process.poll() is None:
+            if log.exists() and len(log.read_text().splitlines()) > 2:
+                break
+            time.sleep(0.01)
+    finally:
+        process.kill()
+    assert process.wait() == -signal.SIGKILL
+    for output in ("killed", "whole"):
+        assert started(output).wait(300) == 0
+    found, expected = (
+        keras.models.load_model(tmp_path / output / "model.keras").get_weights()
+        for output in ("killed", "whole")
+    )
+    np.testing.assert_equal(found, expected)
+
+
 def test_a_model_with_labels_begins_as_the_one_without():
     other = PixelCNN((4, 4, 1), 3, 1, head_filters=4)
     model = PixelCNN((4, 4, 1), 3, 1, head_filters=4, num_classes=2)
@@ -354,6 +475,20 @@ def test_a_model_with_labels_begins_as_the_one_without():
     for layer in ("layer_0", "logits"):
         found, expected = (m.get_layer(layer).get_weights() for m in (third, model))
         np.testing.assert_equal(found, expected)
+
+
+def test_a_model_of_several_orders_begins_as_the_one_of_one():
+    other = PixelCNN((4, 4, 1), 3, 1, head_filters=4)
+    network = PixelCNN((4, 4, 1), 3, 1, head_filters=4, num_classes={"order": 8})
+    model = OrientedModel(network, condition="order")
+    text = train.set_fitting_weights(model, other)
+    new = "order_embedding/embeddings, layer_0/project/kernel"
+    assert text.endswith(f"2 are new: {new}")
+    images = np.random.default_rng(0).integers(2, size=(4, 4, 4, 1)).astype("uint8")
+    nats = -model.log_prob(images, orders=1)
+    np.testing.assert_allclose(nats, -other.log_prob(images[:, :, ::-1]), rtol=1e-5)
+    again = OrientedModel(network, condition="order")
+    assert train.set_fitting_weights(again, model).endswith("18 are loaded, 0 are new")
 
 
 def test_a_picture_of_samples_has_a_row_for_each_class():

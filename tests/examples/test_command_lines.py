@@ -40,6 +40,7 @@ REFUSED = {
     "genimg-train --preset PixelCNN/digits --set num_classes=10": "--labels takes",
     "genimg-train --preset PixelCNN/digits --set class_names=[]": "--labels takes",
     f"{ON_IMAGES} --labels": "VAE takes no labels.* a preset of PixelCNN, GatedPixel",
+    f"{ON_IMAGES} --orders": "VAE takes no orders. Leave out --orders, or",
     "genimg-train --data ./images --labels": "Move each image into one.*000",
     f"{ON_IMAGES} --set latent_dim": "needs NAME=VALUE. Received: latent_dim",
     f"{ON_IMAGES} --set latent_dim=no": "cannot be built.*latent_dim.*no",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_genimg.likelihoods import Categorical
-from keras_genimg.models import DRAW, VAE, PixelCNN
+from keras_genimg.models import DRAW, VAE, OrientedModel, PixelCNN
 from tests.export import plain_model
 from tests.serving.some_endpoints import write_endpoints
 
@@ -25,6 +25,7 @@ def models():
         "named": named,
         "draw": DRAW((4, 4, 1), 3, 4, 2, read_size=2, write_size=2),
         "vae": VAE((4, 4, 1), 2, 4),
+        "oriented": OrientedModel(PixelCNN((4, 4, 1), 3, 1, 4, num_classes=8)),
     }
 
 
@@ -83,6 +84,8 @@ def base_dir(models, tmp_path_factory):
     path, options = directory / "candidates" / "1", {"num_candidates": 3}
     names = ("sample", "complete")
     write_endpoints(models["named"], path, *names, max_examples=16, **options)
+    path = directory / "oriented" / "1"
+    write_endpoints(models["oriented"], path, *names, max_examples=16, **options)
     plain_model.save(directory / "plain" / "1")
     return directory
 

@@ -197,6 +197,52 @@ def test_completes_with_candidates(page, drawn, models):
     page.get_by_role("alert").get_by_text(text).wait_for()
 
 
+def test_an_oriented_model_says_which_order_it_took(page, models):
+    model = models["oriented"]
+    choose(page, "oriented")
+    assert "the fewest kept pixels" in page.locator("#about-completion").inner_text()
+    draw(page, "Drew 2 images", seed=1, count=2)
+    page.get_by_role("button", name="Erase left half").click()
+    complete(page)
+    image = model.generate(2, seed=[1, 1])
+    known = np.array(4 * [[0, 0, 1, 1]])
+    options = {"num_candidates": 3, "return_effective_sample_size": True}
+    options |= {"seed": [30, 31], "return_orders": True}
+
+    def check_completed(known, order):
+        images, sizes, orders = model.complete(image, known, **options)
+        assert orders.tolist() == [order, order]
+        check_shown(page, "completed", model.likelihood.to_display(images))
+        captions = page.locator("#completed figcaption").all_inner_texts()
+        assert captions == [
+            f"seed {30 + index}, ESS {size:.1f}" for index, size in enumerate(sizes)
+        ]
+        return sizes.tolist()
+
+    assert check_completed(known, 5) == [3, 3]
+    taken = page.locator("#taken-order")
+    assert taken.inner_text() == (
+        "Drawn in order 5: column by column from the top right. No kept pixel follows "
+        "an erased one, so these are exact samples of the model."
+    )
+
+    # A brush that restores the upper left corner; then one that erases below it.
+    page.locator("#brush-action").select_option("restores")
+    erase(page, row=0, start=0, columns=4)
+    page.locator("#brush-action").select_option("erases")
+    erase(page, row=3, start=2, columns=4)
+    known[0], known[3] = 1, 0
+    complete(page)
+    check_completed(known, 1)
+    assert taken.inner_text() == (
+        "Drawn in order 1: row by row from the top right. 2 kept pixels follow the "
+        "first erased one."
+    )
+    page.get_by_role("button", name="Restore").click()
+    page.locator("#drawn button").nth(1).click()
+    assert not taken.inner_text()
+
+
 def choose_second(page, model, class_name=None):
     """Draw two images of class 1, and choose the second one to be completed."""
     choose(page, model)
@@ -209,20 +255,20 @@ def choose_second(page, model, class_name=None):
     page.locator("#drawn button").nth(1).click()
 
 
-def erase(page, row, start):
-    """Erase pixels of a row of 5, from one to the last, with the mouse."""
+def erase(page, row, start, columns=5):
+    """Brush pixels of a row, from one to the last, with the mouse."""
     page.locator("#brush").fill("1")
     editor = page.locator("#editor")
     editor.scroll_into_view_if_needed()
     box = editor.bounding_box()
-    size = box["width"] / 5
+    size = box["width"] / columns
 
     def move(column, row):
         page.mouse.move(box["x"] + (column + 0.5) * size, box["y"] + (row + 0.5) * size)
 
     move(start, row)
     page.mouse.down()
-    move(4, row)
+    move(columns - 1, row)
     page.mouse.up()
     move(1, 0)  # Not pressed.
 

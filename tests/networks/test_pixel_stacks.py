@@ -2,6 +2,7 @@ import functools
 
 import keras
 import numpy as np
+import pytest
 
 from keras_genimg.layers import DiagonalBiLSTM, ResidualMaskedConvBlock
 from keras_genimg.likelihoods import Categorical
@@ -39,3 +40,38 @@ def test_any_causal_layer_stacks():
     conditions = np.random.default_rng(0).normal(size=(3, 1, 1, 2))
     assert_sampled_as_computed(model, conditions=conditions)
     assert condition_input(None, None, 4) == ([], None)
+
+
+def test_classes_of_several_inputs_add_their_embeddings():
+    counts = {"order": 3, "label": 2}
+    options = {"units": 4, "num_blocks": 1, "head_filters": 4}
+    model = PixelCNN((4, 4, 1), num_classes=counts, **options)
+    model = PixelCNN.from_config(model.get_config())
+    assert [tensor.name for tensor in model.inputs] == ["images", "order", "label"]
+    assert model.condition_ranges == {"order": (0, 2), "label": (0, 1)}
+    alone = PixelCNN((4, 4, 1), num_classes=2, **options)
+    generator = np.random.default_rng(0)
+    weights = {x.path: generator.normal(size=x.shape) for x in model.weights}
+    for weight in model.weights:
+        weight.assign(weights[weight.path])
+    order = weights.pop("order_embedding/embeddings")
+    weights["class_embedding/embeddings"] += order[1]
+    for weight in alone.weights:
+        weight.assign(weights[weight.path])
+    images = generator.integers(2, size=(4, 4, 4, 1))
+    label = np.array([0, 1, 1, 0])
+    found = model([images, np.ones(4, int), label])
+    np.testing.assert_allclose(found, alone([images, label]), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "counts, text",
+    [
+        ({}, "a dict of integers by the name"),
+        ({"images": 2}, "Received: num_classes={'images': 2}"),
+        ({"label": 0}, r"`num_classes\['label'\]` of PixelCNN must be .* at least 1"),
+    ],
+)
+def test_refused_numbers_of_classes(counts, text):
+    with pytest.raises(ValueError, match=text):
+        PixelCNN((4, 4, 1), 4, 1, num_classes=counts)

@@ -160,9 +160,10 @@ class ImageClient:
     def complete(self, images, known, seeds, **conditions):
         """Return images with their unknown pixels drawn.
 
-        Each is drawn given the pixels before it in raster order. Known pixels after an
-        unknown one count only if the model was exported with several candidates;
-        `predict("complete")` also returns their `effective_sample_size`.
+        Each is drawn given the pixels before it in raster order, or in the order that
+        an `OrientedModel` chooses. Known pixels after an unknown one count only if the
+        model was exported with several candidates. `predict("complete")` also returns
+        their `effective_sample_size`, and the `order` of an `OrientedModel`.
 
         Args:
             images: Integers 0 to 255, `(batch, height, width, colors)`.

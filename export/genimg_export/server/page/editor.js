@@ -1,29 +1,38 @@
-// The image that parts can be erased from.
+// The image whose pixels are kept or erased.
 
 import { scaleOf } from "./images.js";
 
-/** Shows an image on a canvas and erases it along the path of the pointer. */
+const HALVES = {
+  upper: (row, column, height) => row < height / 2,
+  lower: (row, column, height) => row >= height / 2,
+  left: (row, column, height, width) => column < width / 2,
+  right: (row, column, height, width) => column >= width / 2,
+};
+
+/** Shows an image on a canvas; a brush follows the pointer and erases, or restores. */
 export class Editor {
   /**
    * @param canvas The canvas element.
    * @param brush The input element with the width of the brush in pixels.
+   * @param action The select element, "1" for a brush that restores pixels.
    * @param onChange Called with the editor when the image, or what is known of it, has changed.
    */
-  constructor(canvas, brush, onChange) {
+  constructor(canvas, brush, action, onChange) {
     this.canvas = canvas;
     this.brush = brush;
+    this.action = action;
     this.onChange = onChange;
     this.clear();
     canvas.addEventListener("pointerdown", (event) => {
       if (!this.image) return;
       canvas.setPointerCapture(event.pointerId);
       this.last = this.pixelAt(event);
-      this.eraseLine(this.last, this.last);
+      this.brushLine(this.last, this.last);
     });
     canvas.addEventListener("pointermove", (event) => {
       if (!this.image || !this.last) return;
       const now = this.pixelAt(event);
-      this.eraseLine(this.last, now);
+      this.brushLine(this.last, now);
       this.last = now;
     });
     for (const name of ["pointerup", "pointercancel"]) {
@@ -50,14 +59,20 @@ export class Editor {
     this.image = image;
     this.scale = scaleOf(image, 256);
     this.canvas.hidden = false;
-    this.eraseWhere(() => false, true);
+    this.known = image.map((line) => line.map(() => 1));
+    this.repaint();
   }
 
-  /** Erases the pixels for which `where(row, column)` holds. */
-  eraseWhere(where, fresh = false) {
-    this.known = this.image.map((line, row) =>
-      line.map((_, column) =>
-        !where(row, column) && (fresh || this.known[row][column]) ? 1 : 0));
+  /** Erases a half, "upper", "lower", "left" or "right". */
+  eraseHalf(name) {
+    const [height, width] = [this.image.length, this.image[0].length];
+    this.setWhere((row, column) => HALVES[name](row, column, height, width), 0);
+  }
+
+  /** Keeps (1) or erases (0) the pixels for which `where(row, column)` holds. */
+  setWhere(where, kept) {
+    this.known = this.known.map((line, row) =>
+      line.map((before, column) => (where(row, column) ? kept : before)));
     this.repaint();
   }
 
@@ -69,13 +84,13 @@ export class Editor {
     ];
   }
 
-  /** Erases the pixels within the brush along a line between two points. */
-  eraseLine([fromRow, fromColumn], [toRow, toColumn]) {
+  /** Erases, or restores, the pixels within the brush along a line between two points. */
+  brushLine([fromRow, fromColumn], [toRow, toColumn]) {
     const radius = Number(this.brush.value) / 2;
     const rows = toRow - fromRow;
     const columns = toColumn - fromColumn;
     const length = rows * rows + columns * columns;
-    this.eraseWhere((row, column) => {
+    this.setWhere((row, column) => {
       // The point of the line that is nearest to the middle of the pixel.
       const down = row + 0.5 - fromRow;
       const right = column + 0.5 - fromColumn;
@@ -83,7 +98,7 @@ export class Editor {
       const share = Math.min(1, Math.max(0, along));
       return Math.max(
         Math.abs(down - share * rows), Math.abs(right - share * columns)) <= radius;
-    });
+    }, Number(this.action.value));
   }
 
   repaint() {

@@ -5,6 +5,7 @@ import {
 } from "./api.js";
 import { Editor } from "./editor.js";
 import { figureOf } from "./images.js";
+import { describeOrder } from "./orders.js";
 import { Player } from "./player.js";
 
 const NEWEST = "newest";
@@ -13,7 +14,9 @@ const FILLABLE = ["seed", "temperature", "label", "images", "known"];
 
 const byId = (id) => document.getElementById(id);
 const player = new Player(byId);
-const editor = new Editor(byId("editor"), byId("brush"), offerCompletion);
+const halves = [...document.querySelectorAll("[data-half]")];
+const editor = new Editor(
+  byId("editor"), byId("brush"), byId("brush-action"), offerCompletion);
 let models = [];
 let metadata = null;
 let current = null; // AbortController of the request in progress.
@@ -97,13 +100,13 @@ function pick(image, button) {
   for (const other of byId("drawn").querySelectorAll("button")) {
     other.setAttribute("aria-pressed", String(other === button));
   }
-  byId("completed").replaceChildren();
+  clearCompletions();
   editor.show(image);
 }
 
 function offerCompletion(edited) {
   byId("complete-button").disabled = !edited.erased;
-  for (const id of ["erase-half", "restore"]) byId(id).disabled = !edited.image;
+  for (const button of [...halves, byId("restore")]) button.disabled = !edited.image;
 }
 
 async function draw(signal) {
@@ -131,7 +134,11 @@ const candidatesOfCompletion = () =>
 /** Explains how the model completes an image, and limits the count. */
 function describeCompletion() {
   const candidates = candidatesOfCompletion();
-  const order = "Erased pixels are drawn row by row, each given the pixels before it. ";
+  const choosesOrder = "order" in (metadata.signatures?.complete?.outputs ?? {});
+  const order = choosesOrder
+    ? "Erased pixels are drawn in the order in which the fewest kept pixels follow the " +
+      "first erased one, each given the pixels before it. "
+    : "Erased pixels are drawn row by row, each given the pixels before it. ";
   byId("about-completion").textContent = order + (candidates === 1
     ? "Pixels kept after an erased one do not influence it."
     : `Of ${candidates} candidates, one is chosen by how well the pixels kept after ` +
@@ -152,6 +159,10 @@ async function complete(signal) {
     modelPath(), "complete", instances, "images", signal);
   const captions = captionsOf(seeds);
   const candidates = candidatesOfCompletion();
+  // All completions have one mask, and so one order.
+  const { order } = completed[0];
+  byId("taken-order").textContent =
+    order === undefined ? "" : describeOrder(order, known);
   byId("completed").replaceChildren(...completed.map((prediction, i) => {
     const size = candidates > 1 && prediction.effective_sample_size.toFixed(1);
     const caption = size ? `${captions[i]}, ESS ${size}` : captions[i];
@@ -175,8 +186,14 @@ function offers(signature) {
   return Boolean(inputs) && Object.keys(inputs).every((name) => FILLABLE.includes(name));
 }
 
+function clearCompletions() {
+  byId("completed").replaceChildren();
+  byId("taken-order").textContent = "";
+}
+
 function clearResults() {
-  for (const id of ["drawn", "completed"]) byId(id).replaceChildren();
+  byId("drawn").replaceChildren();
+  clearCompletions();
   for (const id of ["draw", "complete", "canvases"]) byId(id).hidden = true;
   editor.clear();
   player.clear();
@@ -266,8 +283,9 @@ function onSubmit(id, text, work) {
 onSubmit("draw-form", "Drawing…", draw);
 onSubmit("complete-form", "Completing…", complete);
 onSubmit("canvases-form", "Drawing canvases…", watch);
-byId("erase-half").addEventListener("click", () =>
-  editor.eraseWhere((row) => row >= editor.image.length / 2));
+for (const button of halves) {
+  button.addEventListener("click", () => editor.eraseHalf(button.dataset.half));
+}
 byId("restore").addEventListener("click", () => editor.show(editor.image));
 byId("refresh").addEventListener("click", () => attempt("Looking…", refresh));
 byId("version").addEventListener("change", () => attempt("Loading…", showVersion));
