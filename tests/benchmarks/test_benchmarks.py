@@ -44,6 +44,7 @@ def run(monkeypatch, tmp_path):
         ("draw", 5, ["plain TensorFlow, unrolled", "without: keras.Model by hand"]),
         ("lone", 1, ["PixelRNN/mnist_row_7x16", "PixelCNN/mnist"]),
         ("mixture", 1, ["Categorical", "DiscretizedLogisticMixture"]),
+        ("orders", 1, ["log_prob, 4 images", "generate, 4 images"]),
         (
             "steps --family GatedPixelCNN DRAW",
             2,
