@@ -16,6 +16,7 @@ from keras_genimg.generation.scheme import SamplingScheme
 from keras_genimg.inputs.calls import image_seeds, map_images
 from keras_genimg.inputs.images import (
     check_condition_ranges,
+    checked_ranges,
     condition_arrays,
 )
 from keras_genimg.metrics import BitsPerDim
@@ -81,7 +82,7 @@ class AutoregressiveModel(GenerativeModel):
 
     Raises:
         ValueError: If the outputs do not fit the images and the likelihood, or a range
-            is of an input that does not exist.
+            is not one of integers or is of an input that does not exist.
 
     Example:
         >>> images = keras.Input((28, 28, 1))
@@ -116,9 +117,9 @@ class AutoregressiveModel(GenerativeModel):
             )
         super().__init__(inputs, outputs, likelihood, **kwargs)
         if condition_ranges is not None:
-            self.condition_ranges = {
-                name: (low, high) for name, (low, high) in condition_ranges.items()
-            }
+            self.condition_ranges = checked_ranges(
+                condition_ranges, type(self).__name__
+            )
             check_condition_ranges(self)
         self._causal_check = CausalCheck(self, self._layer_version)
         self._samplers = Samplers(SamplingScheme(self), self._layer_version)
