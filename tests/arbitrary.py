@@ -1,5 +1,7 @@
 """Values that nobody expects, for properties that hold for all of them."""
 
+import numbers
+
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -57,6 +59,11 @@ def arrays(*shapes):
     # What is right must be tried too.
     right = hnp.arrays("uint8", st.sampled_from(shapes), elements=st.integers(0, 1))
     return st.one_of(right, st.sampled_from(DTYPES).flatmap(of_type))
+
+
+def is_int(value):
+    """Return whether a value is an integer, and no boolean."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def accepts(call, *arguments):

@@ -19,14 +19,10 @@ from keras_genimg.inputs.images import checked_values, condition_arrays
 from keras_genimg.models import AutoregressiveModel
 from keras_genimg.ops.checks import check_image_shape, check_odd, check_temperature
 from keras_genimg.ops.uniforms import MAX_SEED
-from tests.arbitrary import accepts, arrays, integers, ragged, scalars, values
+from tests.arbitrary import accepts, arrays, integers, is_int, ragged, scalars, values
 from tests.inputs.sources import small
 
 COUNT, SHAPE = 2, (2, 3, 1)
-
-
-def is_int(value):
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def is_real(array):
