@@ -1,5 +1,7 @@
 """Checks of images and conditions, at the call that receives them."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -542,7 +544,7 @@ def checked_ranges(ranges, owner):
     Raises:
         ValueError: If it is not a dict of pairs of integers, the lowest first.
     """
-    pairs = ranges.values() if isinstance(ranges, dict) else [None]
+    pairs: list[Any] = [*ranges.values()] if isinstance(ranges, dict) else [None]
     for pair in pairs:
         fits = isinstance(pair, (list, tuple)) and len(pair) == 2
         if not fits or not all(map(is_int, pair)) or pair[0] > pair[1]:
