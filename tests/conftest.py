@@ -7,6 +7,7 @@ import sys
 from contextlib import nullcontext, redirect_stdout
 from unittest import mock
 
+import hypothesis
 import pytest
 
 from tests.subprocesses import ROOT
@@ -16,6 +17,17 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 # By default, the first worker would take all memory of a GPU.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+
+# The same examples in each run; once a week, and with RANDOM_EXAMPLES=1, new ones. What
+# fails prints a line that repeats it.
+hypothesis.settings.register_profile(
+    "chosen",
+    derandomize=not os.environ.get("RANDOM_EXAMPLES"),
+    deadline=None,
+    database=None,
+    print_blob=True,
+)
+hypothesis.settings.load_profile("chosen")
 
 CHROMIUM_FLAGS = (
     "--headless --no-sandbox --disable-gpu --no-first-run "

@@ -131,7 +131,7 @@ class Versions:
     def _last(self):
         """Return the highest number ever used, or 0."""
         record = self.directory / RECORD
-        text = record.read_text() if record.exists() else "0"
+        text = record.read_text(errors="replace") if record.exists() else "0"
         if not text.strip().isdecimal():
             raise ValueError(
                 f"{record} must hold the number of the last version, so that no number "

@@ -16,7 +16,7 @@ from keras_genimg.inputs.images import (
     without_tuple,
 )
 from keras_genimg.model_types import ImageModel
-from keras_genimg.ops.checks import check_choice, check_positive_int
+from keras_genimg.ops.checks import as_array, check_choice, check_positive_int
 from keras_genimg.ops.uniforms import MAX_SEED
 
 # Seconds of silence under `verbose="auto"`.
@@ -44,7 +44,7 @@ def image_seeds(num_images, seed):
     """
     if seed is None:
         seed = random.randrange(2**31)
-    seeds = np.asarray(seed)
+    seeds = as_array("seed", seed)
     valid = seeds.dtype.kind in "iu" and seeds.shape in ((), (num_images,))
     if valid:
         seeds = seeds.astype("int64")  # From 2**63 on, they become negative.

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_genimg.inputs.torch_loader import is_torch_loader, loader_dataset
 from keras_genimg.model_types import FunctionalModel, ImageModel
-from keras_genimg.ops.checks import check_image_shape
+from keras_genimg.ops.checks import as_array, check_image_shape, is_int, is_real
 
 # The input that `num_classes` and data sets of labels have.
 LABEL = "label"
@@ -128,7 +128,8 @@ def checked_values(x, model: ImageModel, owner):
     Raises:
         ValueError: If a shape does not fit, or a pixel or a condition is out of range.
     """
-    images, *others = map(np.asarray, inputs_of(x, model))
+    images, *others = inputs_of(x, model)
+    images = as_array(model.inputs[0].name, images, owner)
     check_shape(images.shape, model, owner)
     model.likelihood.check_images(images, owner)
     conditions = [
@@ -277,8 +278,7 @@ def check_targets(model: ImageModel, y, images, owner):
         ValueError: If a number differs in float32, which models compute with.
     """
     y, images = np.asarray(y), np.asarray(images)
-    is_real = y.dtype.kind in "biuf"
-    same = is_real and np.array_equal(
+    same = is_real(y) and np.array_equal(
         y.astype("float32"), images.astype("float32"), equal_nan=True
     )
     if not same:
@@ -395,7 +395,8 @@ def checked_condition(model: ImageModel, tensor, values, images_shape):
         ValueError: If the shape differs from that of the input, or a value is out of
             range, see `in_range`.
     """
-    values = with_shape(model, tensor, np.asarray(values), images_shape)
+    values = as_array(tensor.name, values, model.name)
+    values = with_shape(model, tensor, values, images_shape)
     check_condition_values(model, tensor, values)
     return values
 
@@ -492,16 +493,18 @@ def check_condition_values(model: ImageModel, tensor, values):
     Raises:
         ValueError: If a value is out of range, see `in_range`.
     """
-    if not np.all(in_range(model, tensor, values)):
+    if not is_real(values) or not np.all(in_range(model, tensor, values)):
         limits = _limits(model, tensor)
         needed = "finite numbers"
         if limits is not None:
             needed = f"integers from {limits[0]} to {limits[1]}"
             if tensor.name == LABEL and model.class_names:
                 needed += f", for the classes {', '.join(model.class_names)}"
+        # Others may have no order.
+        shown = np.unique(values) if is_real(values) else values.ravel()
         raise ValueError(
             f"`{tensor.name}` of {model.name} must be {needed}. Received: "
-            f"{np.unique(values)[:20]}, dtype {values.dtype}"
+            f"{shown[:20]}, dtype {values.dtype}"
         )
 
 
@@ -533,6 +536,27 @@ def in_range(model: ImageModel, tensor, values):
         low = max(low, 0)  # From 2**63 on, they become negative.
     values = tf.cast(values, tf.int64)
     return (values >= low) & (values <= high)
+
+
+def checked_ranges(ranges, owner):
+    """Return ranges of conditions as pairs by name.
+
+    Args:
+        ranges: Value received.
+        owner: Name of the class that takes it, for the error text.
+
+    Raises:
+        ValueError: If it is not a dict of pairs of integers, the lowest first.
+    """
+    pairs: list[Any] = [*ranges.values()] if isinstance(ranges, dict) else [None]
+    for pair in pairs:
+        fits = isinstance(pair, (list, tuple)) and len(pair) == 2
+        if not fits or not all(map(is_int, pair)) or pair[0] > pair[1]:
+            raise ValueError(
+                f"`condition_ranges` of {owner} must be a dict of two integers, "
+                f"(lowest, highest), by name. Received: condition_ranges={ranges!r}"
+            )
+    return {name: (low, high) for name, (low, high) in ranges.items()}
 
 
 def check_condition_ranges(model: ImageModel):

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
+from keras_genimg.ops.checks import is_real
 from keras_genimg.ops.configurable import Configurable
 from keras_genimg.types import (
     Distribution,
@@ -272,10 +273,10 @@ class Likelihood(Configurable):
         Raises:
             ValueError: If a pixel is not in `pixel_range`.
         """
+        if not is_real(images):
+            raise ValueError(f"{owner} {_NEEDS_NUMBERS} {images.dtype}")
         if images.dtype == bool or images.size == 0:
             return
-        if images.dtype.kind in "cSUO":
-            raise ValueError(f"{owner} {_NEEDS_NUMBERS} {images.dtype}")
         low, high = images.min(), images.max()
         in_range = low >= 0 and high <= self.max_value  # NaN gives False.
         if in_range and images.dtype.kind not in "iu" and self.num_values is not None:

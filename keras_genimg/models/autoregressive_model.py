@@ -17,6 +17,7 @@ from keras_genimg.inputs.calls import image_seeds, map_images
 from keras_genimg.inputs.images import (
     check_condition_ranges,
     checked_class_names,
+    checked_ranges,
     condition_arrays,
 )
 from keras_genimg.metrics import BitsPerDim
@@ -84,7 +85,8 @@ class AutoregressiveModel(GenerativeModel):
 
     Raises:
         ValueError: If the outputs do not fit the images and the likelihood, a range is
-            of an input that does not exist, or the names do not fit the labels.
+            not one of integers or is of an input that does not exist, or the names do
+            not fit the labels.
 
     Example:
         >>> images = keras.Input((28, 28, 1))
@@ -120,9 +122,9 @@ class AutoregressiveModel(GenerativeModel):
             )
         super().__init__(inputs, outputs, likelihood, **kwargs)
         if condition_ranges is not None:
-            self.condition_ranges = {
-                name: (low, high) for name, (low, high) in condition_ranges.items()
-            }
+            self.condition_ranges = checked_ranges(
+                condition_ranges, type(self).__name__
+            )
             check_condition_ranges(self)
         if class_names is not None:
             self.class_names = checked_class_names(self, class_names)

@@ -1,5 +1,6 @@
 """Checks of arguments, with errors that show the received value."""
 
+import contextlib
 import math
 import numbers
 from typing import Any
@@ -12,6 +13,26 @@ from keras_genimg.types import AxisSize
 def is_int(value: object) -> bool:
     """Return whether a value is an integer, of Python or NumPy, and no boolean."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def as_array(name: str, value: Any, owner: str | None = None) -> np.ndarray:
+    """Return `value` as an array.
+
+    Raises:
+        ValueError: If lists of one level differ in length.
+    """
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(
+            f"{_named(name, owner)} must be an array, or lists of equal lengths. "
+            f"Received: {name}={value!r:.200}"
+        ) from error
+
+
+def is_real(array: np.ndarray) -> bool:
+    """Return whether an array has real numbers or booleans, also those of bfloat16."""
+    return np.can_cast(array.dtype, np.float64)
 
 
 def check_int(
@@ -107,9 +128,14 @@ def check_temperature(temperature: Any) -> None:
     Raises:
         ValueError: If it is not.
     """
-    is_text = isinstance(temperature, (str, bytes))  # np.str_ has `__float__`.
+    number = 0.0
+    # Texts, and complex numbers of NumPy, have `__float__`.
     is_number = hasattr(temperature, "__float__") and np.ndim(temperature) == 0
-    if is_text or not (is_number and temperature > 0 and math.isfinite(temperature)):
+    if is_number and np.asarray(temperature).dtype.kind not in "cSU":
+        # Integers may be too large, and objects may be no numbers.
+        with contextlib.suppress(OverflowError, TypeError, ValueError):
+            number = float(temperature)
+    if not (number > 0 and math.isfinite(number)):
         raise ValueError(
             f"`temperature` must be a finite number above 0. Received: "
             f"temperature={temperature!r}"

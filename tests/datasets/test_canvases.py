@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 
 from keras_genimg.datasets import as_array, cluttered_digits, two_digits
-from tests.datasets.shares import check_shares
+from tests.by_chance import (
+    check_counts,
+    check_means,
+    check_shares,
+    largest_deviate,
+)
 
 
 @pytest.fixture
@@ -110,10 +115,11 @@ class TestPairs:
         assert not canvases[:, 2].any() and not canvases[:, :, 3:].any()
         canvases = canvases[:, :2, :3, 0].reshape(-1, 6).astype(int) // 10
         # Each of 6 places holds on average 6000 * 2 / 6 digits whose mean is 3.
-        assert np.abs(canvases.mean(0) - 1).max() < 6 * np.sqrt(5 / 6000)
+        # The square of a digit that is there once in 6 has a mean of 11 / 6.
+        check_means(canvases, 1, np.sqrt(2 * (11 / 6 - 1 / 4)))
         # Both at one place: 1 of 6. Sums of two of 1..5 are 2..10, 1 to 5 to 1.
         alone = (canvases > 0).sum(1) == 1
-        assert abs(alone.mean() - 1 / 6) < 5 * np.sqrt(5 / 36 / 6000)
+        check_counts(alone.sum(), 6000, 1 / 6)
         check_shares(canvases[alone].max(1) - 2, [1, 2, 3, 4, 5, 4, 3, 2, 1])
 
     def test_color_digits_are_added_at_their_places(self, add_set):
@@ -143,7 +149,9 @@ def test_fixed_images_are_binarized(binarize):
     assert set(np.unique(bits)) == {0, 1}
     assert (bits <= plain).all() and (bits[plain == 255] == 1).all()
     # Were draws of digits and pixels related, means would be off.
-    assert abs(bits.mean() - plain.mean() / 255) < 0.006
+    p = plain / 255
+    error = (bits - p).sum() / np.sqrt((p * (1 - p)).sum())
+    assert abs(error) < largest_deviate()
 
 
 # The checksums are those of every version, so that results can be compared.

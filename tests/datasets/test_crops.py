@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_genimg.datasets import as_array, load
-from tests.datasets.shares import check_shares
+from tests.by_chance import check_shares, check_uncorrelated
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ class TestRandomCrop:
         kwargs = {"batch_size": 4000, "crop_size": 1, "random_crop": True, "seed": 2}
         places = as_array(load("pairs", **kwargs)).ravel() == 121
         pixels = as_array(load("pairs", binarize="dynamic", **kwargs)).ravel()
-        assert abs(np.corrcoef(places, pixels)[0, 1]) < 0.08
+        check_uncorrelated([places, pixels])
 
 
 class TestRandomFlip:
@@ -103,7 +103,7 @@ class TestRandomFlip:
         np.testing.assert_array_equal(is_flipped, whole[:, 0, 0, 0] == 140)
         bits = as_array(load("triples", binarize="dynamic", **kwargs))[:, 0, 1, 0]
         for other in (is_right, bits):
-            assert abs(np.corrcoef(is_flipped, other)[0, 1]) < 0.08
+            check_uncorrelated([is_flipped, other])
 
     def test_leaves_order_and_labels_and_describes_itself(self):
         plain = load("digits", "test", shuffle=True, labels=True)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_genimg.datasets import as_array, batches, cluttered_digits, load, two_digits
 from keras_genimg.datasets.epochs import make_epochs
-from tests.datasets.shares import check_shares
+from tests.by_chance import check_shares
 from tests.seldom import slow_but
 
 
@@ -100,7 +100,7 @@ def test_each_image_comes_once_an_epoch(numbered, monkeypatch, max_bytes):
 
 def test_blocks_of_batches(add_set, monkeypatch):
     """Their size changes neither order nor batches, and no two share their bits."""
-    add_set("gray", np.full((50, 4, 4, 1), 128, "uint8"))
+    add_set("gray", np.full((50, 8, 8, 1), 128, "uint8"))
     numbers = tf.range(50, dtype=tf.int64)
     orders, bits, starts = [], [], []
 
@@ -116,12 +116,12 @@ def test_blocks_of_batches(add_set, monkeypatch):
         )
         orders.append(pixels(epochs.read(0)))
         assert sorted(starts) == list(range(0, 7, block_batches))
-        monkeypatch.setattr(BLOCK_BYTES, 8 * 16 * block_batches)
+        monkeypatch.setattr(BLOCK_BYTES, 8 * 64 * block_batches)
         epochs = load("gray", batch_size=8, shuffle=True, binarize="dynamic").epochs
         bits.append(np.concatenate(pixels(epochs.read(0))))
     assert [len(batch) for batch in orders[0]] == [8] * 6 + [2]
     np.testing.assert_equal(*orders)
-    for drawn in bits:
+    for drawn in bits:  # Two images of 64 bits do not agree by chance.
         assert len(np.unique(drawn, axis=0)) == 50
 
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 from sklearn.datasets import load_digits
 
 from keras_genimg.datasets import READERS, as_array, from_arrays, load
+from tests.by_chance import check_counts, check_uncorrelated
 
 
 class TestDigits:
@@ -89,10 +90,7 @@ class TestBinarize:
         add_set("levels", images)
         drawn = as_array(load("levels", binarize=binarize))
         assert set(np.unique(drawn)) == {0, 1}
-        p = values / 255
-        deviation = np.sqrt(p * (1 - p) / 20000)
-        means = drawn.mean(axis=(0, 2, 3))
-        assert (np.abs(means - p) <= 5 * deviation).all()
+        check_counts(drawn.sum(axis=(0, 2, 3)), 20000, values / 255)
         assert len(np.unique(drawn, axis=0)) == 40
 
     def test_dynamic_draws_are_exact_and_independent(self):
@@ -107,7 +105,7 @@ class TestBinarize:
             pairs = [(first, np.roll(second, shift))]
             pairs += [(first, np.roll(first, shift))] if shift else []
             for one, other in pairs:
-                assert abs(np.corrcoef(one, other)[0, 1]) < 5e-3
+                check_uncorrelated([one, other])
 
 
 class TestTfds:

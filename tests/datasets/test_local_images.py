@@ -1,5 +1,6 @@
 """Images of one's own: folders of real image files, and the file of Frey Face."""
 
+import struct
 import sys
 
 import keras
@@ -110,10 +111,19 @@ def truncate(folder, suffix):
 FRAME = Image.new("L", (8, 8))
 RED, CLEAR = np.full((1, 8, 8, 3), [200, 0, 0], "u1"), np.zeros((1, 8, 8, 4), "u1")
 DEEP = np.full((1, 8, 8), 300, "uint16")
+# The header of a texture of 8 by 8 pixels, whose format has the flags 2.
+UNKNOWN_PIXELS = struct.pack(
+    "<4s31I", b"DDS ", 124, 4103, 8, 8, *[0] * 14, 32, 2, *[0] * 11
+)
 REFUSED = [
     (lambda f: (f / ".hidden").touch(), "No images found in"),
     (lambda f: (f / "a.csv").write_bytes(b""), "a.csv, which cannot be read"),
     (lambda f: (f / "a.csv").write_text("no image"), "a.csv, which cannot be read"),
+    # An error of another kind.
+    (
+        lambda f: (f / "a.dds").write_bytes(UNKNOWN_PIXELS),
+        "a.dds, which cannot be read: .*flags 2",
+    ),
     *((lambda f, s=s: truncate(f, s), "001.* be read") for s in ("png", "jpg", "bmp")),
     (lambda f: write(f, [*digits(1), digits(1)[0, :6]]), "000.png .*001.png .*6, 8, 1"),
     (lambda f: write(f, [*digits(2), *digits(1, 3)]), "000.png .*002.png .*8, 8, 3"),

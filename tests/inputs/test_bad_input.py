@@ -42,6 +42,8 @@ IMAGES = np.zeros((4, 4, 5, 1), "uint8")
         (IMAGES + np.nan, "values from nan"),
         (IMAGES + 1j, "real numbers. received: dtype complex128"),
         (IMAGES.astype(str), "real numbers. received: dtype <U"),
+        (IMAGES.astype("M8[s]"), r"real numbers. received: dtype datetime64\[s\]"),
+        ([[[1], [1, 0]]], r"lists of equal lengths. received: images=\[\[1\], \[1, 0"),
         ({"pictures": IMAGES}, r"takes the inputs \['images'\].*pictures"),
     ],
 )
@@ -83,9 +85,9 @@ def test_compile_refuses_a_loss(model):
 BAD_ARGUMENTS = {
     "num_images": [0, 1.5],
     "batch_size": [0],
-    "seed": [-1, 0.5, 2**62, [1, 2, 3]],
+    "seed": [-1, 0.5, 2**62, [1, 2, 3], [1, [2]]],
     "method": ["magic"],
-    "temperature": [0, -1.0, np.inf, np.nan, "1", None, [0.5], np.ones(2)],
+    "temperature": [0, -1.0, np.inf, np.nan, "1", None, [0.5], np.ones(2), 10**400, 1j],
     "image_size": [5, (3, 5)],
 }
 

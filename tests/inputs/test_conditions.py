@@ -1,3 +1,4 @@
+import re
 from functools import partial
 
 import keras
@@ -66,6 +67,26 @@ def test_a_range_without_an_input_is_refused():
         model.generate(1, conditions=[3])
     with pytest.raises(ValueError, match=text):
         model.fit({"images": IMAGES, "label": LABELS}, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "ranges", [{"label": 3}, {"label": (1, 0)}, {"label": (0, 2.5)}, ["label"], 0]
+)
+def test_ranges_are_pairs_of_integers(ranges):
+    text = re.escape(f"Received: condition_ranges={ranges!r}")
+    with pytest.raises(ValueError, match=f"two integers, .lowest, highest.*{text}"):
+        small(conditions=[label()], condition_ranges=ranges)
+
+
+def test_arrays_that_tensorflow_cannot_hold():
+    model = small(conditions=[label()])
+    for values, text in (
+        (np.zeros(2, "M8[s]"), "integers from .*Received: .*1970.*dtype datetime64"),
+        (np.array([0, None], object), "integers from .*Received: .*None.*dtype object"),
+        ([0, [1]], r"equal lengths. Received: label=\[0, \[1\]\]"),
+    ):
+        with pytest.raises(ValueError, match=f"(?s)`label` of cnn must be .*{text}"):
+            model.generate(2, conditions=values)
 
 
 def test_ranges_of_a_graph_are_saved(tmp_path):

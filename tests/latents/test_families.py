@@ -1,5 +1,3 @@
-import math
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,6 +5,7 @@ import tensorflow as tf
 from keras_genimg import latents
 from keras_genimg.latents import DiagonalNormal, FullNormal, Laplace
 from keras_genimg.ops.uniforms import LATENTS, POSTERIOR
+from tests.by_chance import check_means
 
 DIM = 2
 # Means (1, -2), standard deviations or scales (0.5, 3).
@@ -60,20 +59,20 @@ def test_density_and_moments_by_hand(name):
 @EVERY_FAMILY
 def test_samples_have_the_moments_and_streams_are_uncorrelated(name):
     family, params, covariance = FAMILIES[name]
-    count, streams = 4000, (LATENTS, POSTERIOR, POSTERIOR + 1)
+    count, streams = 8000, (LATENTS, POSTERIOR, POSTERIOR + 1)
     sample = tf.function(family.seeded_sample)
     params, seeds = np.tile(params, (count, 1)), tf.range(count)
     drawn = [sample(params, seeds, DIM, tf.constant(stream)) for stream in streams]
     drawn = np.concatenate(drawn, axis=1, dtype="float64")
     location, covariance = np.tile(LOCATION, 3), np.kron(np.eye(3), covariance)
     deviation = np.sqrt(np.diag(covariance))
-    error = (drawn.mean(axis=0) - location) / deviation * math.sqrt(count)
-    assert np.abs(error).max() < 4
-    # The variance of a square is at most 5 times that of a normal number's variance,
-    # and that of a product of two streams is 1.
-    relative = (np.cov(drawn.T) - covariance) / np.outer(deviation, deviation)
-    limit = 1 + (math.sqrt(5) - 1) * np.kron(np.eye(3), np.ones((DIM, DIM)))
-    assert (np.abs(relative) < 4 * limit / math.sqrt(count)).all()
+    standard = (drawn - location) / deviation
+    check_means(standard, 0, 1)
+    products = standard[:, :, None] * standard[:, None, :]
+    correlation = covariance / np.outer(deviation, deviation)
+    # The variance of a product. Squares of Laplace's distribution have more.
+    variance = 1 + correlation**2 + (3 * np.eye(3 * DIM) if name == "laplace" else 0)
+    check_means(products, correlation, np.sqrt(variance))
 
 
 @EVERY_FAMILY

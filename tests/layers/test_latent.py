@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 from keras_genimg.latents import LatentFamily
 from keras_genimg.layers import GaussianLatent, Latent
 from keras_genimg.models import VAE
+from tests.by_chance import check_means, largest_deviate
 
 tfd = tfp.distributions
 FAMILIES = pytest.mark.parametrize(
@@ -87,15 +88,15 @@ def test_estimators_agree_and_the_analytic_one_is_steadier(family):
     a, loss = gradients_of_examples(plain(2, family, estimator="monte_carlo"), batch)
     b, exact = gradients_of_examples(plain(2, family), batch)
     assert abs(loss - exact) < 0.15
-    difference = a.mean(axis=0) - b.mean(axis=0)
-    deviation = np.sqrt((a.var(axis=0) + b.var(axis=0)) / count)
-    assert np.abs(difference / deviation).max() < 4
+    check_means(a - b, 0, (a - b).std(axis=0))
     assert (b.var(axis=0) < a.var(axis=0)).all()
     # The same number of samples of one example estimates the same gradient.
     many = plain(2, family, estimator="monte_carlo", num_samples=count)
     gradient, loss = gradients_of_examples(many, params)
     assert abs(loss - exact) < 0.15
-    assert np.abs((gradient[0] - b.mean(axis=0)) / deviation).max() < 4
+    deviation = np.sqrt((a.var(axis=0) + b.var(axis=0)) / count)
+    errors = (gradient[0] - b.mean(axis=0)) / deviation
+    assert np.abs(errors).max() < largest_deviate(errors.size)
 
 
 def test_samples_of_an_example_are_neighbors():
@@ -120,7 +121,8 @@ def test_noise():
     params = np.zeros((50, 4), "float32")
     layer, same = plain(2, seed=5), plain(2, seed=5)
     first, second = np.asarray(layer(params)), np.asarray(layer(params))
-    assert len(np.unique([first, second])) == 200
+    # Of 2**24 numbers, three pairs of 200 coincide with a probability of 3e-10.
+    assert len(np.unique([first, second])) > 197
     np.testing.assert_array_equal(same(params), first)
     np.testing.assert_array_equal(same(params), second)
     assert (np.asarray(plain(2, seed=6)(params)) != first).all()

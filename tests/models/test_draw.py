@@ -11,6 +11,7 @@ from keras_genimg.layers import DRAWLoop
 from keras_genimg.likelihoods import Bernoulli, Categorical
 from keras_genimg.models import DRAW
 from tests import reference
+from tests.by_chance import check_standard_normals, check_uncorrelated
 from tests.conformance.registry import model_case
 
 
@@ -111,9 +112,9 @@ def test_noise_of_the_steps_of_one_call_is_uncorrelated(model, monkeypatch):
     noises = [*seen, model.noise(tf.range(300, dtype=tf.int64), 1)]
     # (calls * steps, images * coordinates): every pair of rows.
     rows = np.concatenate([np.reshape(noise, (3, -1)) for noise in noises])
-    correlation = np.corrcoef(rows) - np.eye(len(rows))
-    assert np.abs(correlation).max() < 5 / np.sqrt(rows.shape[1])
-    np.testing.assert_allclose(rows.std(axis=1), 1, atol=0.05)
+    check_uncorrelated(rows)
+    for row in rows:
+        check_standard_normals(row)
 
 
 def test_canvases_and_attention(model):

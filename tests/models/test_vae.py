@@ -14,6 +14,7 @@ from keras_genimg.likelihoods import (
     Gaussian,
 )
 from keras_genimg.models import VAE
+from tests.by_chance import check_standard_normals
 from tests.conformance.loading import computed
 from tests.seldom import slow_but
 from tests.serving.some_endpoints import write_endpoints
@@ -95,10 +96,7 @@ def test_exported_endpoints_are_the_methods(model, tmp_path):
 def test_initial_weights():
     model = VAE((8, 8, 1), 10, hidden_units=100)
     for weight in model.weights:
-        values = np.asarray(weight)
-        error = 4 * 0.01 / np.sqrt(2 * values.size)
-        assert abs(values.std() - 0.01) < error, weight.path
-        assert abs(values.mean()) < 4 * 0.01 / np.sqrt(values.size)
+        check_standard_normals(np.asarray(weight) / 0.01)
     assert len(model.weights) == 8
     assert not any(np.any(w) for w in VAE(SHAPE, 2, 4, weight_stddev=0).weights)
 

@@ -117,9 +117,10 @@ def test_numbers_are_never_used_again(exported, tmp_path):
         put(exported, tmp_path, version=2**63)
 
 
-def test_a_damaged_record_is_not_guessed(exported, tmp_path):
+@pytest.mark.parametrize("content", [b"", b"\xff1"])
+def test_a_damaged_record_is_not_guessed(exported, tmp_path, content):
     (tmp_path / "digits").mkdir()
-    (tmp_path / "digits" / ".last_version").write_text("")
+    (tmp_path / "digits" / ".last_version").write_bytes(content)
     with pytest.raises(ValueError, match="must hold the number of the last version"):
         put(exported, tmp_path)
     assert names(tmp_path / "digits") == [".last_version", ".lock"]
