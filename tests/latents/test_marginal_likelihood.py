@@ -82,16 +82,20 @@ def test_bounds_are_exact_for_the_exact_posterior(exact):
     np.testing.assert_allclose(one, exact.log_prob, atol=1e-3)
     many = exact.model.log_prob(exact.images, num_samples=50, seed=0)
     np.testing.assert_allclose(many, exact.log_prob, atol=1e-3)
-    # With a closed-form divergence, only log p(x | z) is noisy.
-    elbo = exact.model.elbo(exact.images, num_samples=600, seed=0)
+    # With a closed-form divergence, only log p(x | z) is noisy. The means of 2,400
+    # samples have a deviation of 0.027, and their mean one of 0.005, measured over 20
+    # seeds: the limits are at least 5.6 deviations, a level of 1e-6 for all.
+    elbo = exact.model.elbo(exact.images, num_samples=2400, seed=0)
     np.testing.assert_allclose(elbo, exact.log_prob, atol=0.15)
     np.testing.assert_allclose(elbo.mean(), exact.log_prob.mean(), atol=0.05)
 
 
 def test_bounds_are_ordered_for_another_posterior(exact):
     set_posterior(exact.model, exact, width=1.3, shift=0.1)
-    elbo = exact.model.elbo(exact.images, num_samples=600, seed=0)
-    many = exact.model.log_prob(exact.images, num_samples=600, seed=0)
+    # Of `many`, one has a deviation of 0.025 and the mean one of 0.005: the limits are
+    # 6 deviations, a level of 3e-8 for all.
+    elbo = exact.model.elbo(exact.images, num_samples=2400, seed=0)
+    many = exact.model.log_prob(exact.images, num_samples=2400, seed=0)
     assert (elbo < exact.log_prob - 0.1).all()
     assert (elbo < many - 0.1).all()
     np.testing.assert_allclose(many, exact.log_prob, atol=0.15)
@@ -143,6 +147,7 @@ def test_four_latents_and_a_narrow_density():
     # Chains start a hundred deviations off, with well-proportioned steps.
     noise = np.random.default_rng(0).normal(size=(20, 30, 4)) * stddev
     drawn = np.asarray(estimate(noise + 1, 100))
+    # Measured over 8 seeds, the mean has a deviation of 0.019: a level of 2e-7.
     np.testing.assert_allclose(drawn.mean(), -70, atol=0.1)
     assert drawn.std() < 0.3
     assert np.isfinite(estimate(noise + 1, 5)).all()
@@ -168,6 +173,8 @@ def test_a_chain_misses_other_modes():
     modes = np.repeat([[-20.0], [20.0]], 15, axis=0)
     noise = np.random.default_rng(0).normal(size=(20, 30, 1))
     drawn = np.asarray(estimate((modes + noise).astype("float32")))
+    # Measured over 8 seeds, one has a deviation of 0.04 and the mean one of 0.006: the
+    # limits are 7 deviations, a level of 1e-10.
     np.testing.assert_allclose(drawn, -70 - np.log(2), atol=0.3)
     np.testing.assert_allclose(drawn.mean(), -70 - np.log(2), atol=0.1)
 

@@ -81,12 +81,13 @@ def test_finite_for_extreme_parameters(family, policy, estimator):
 @FAMILIES
 def test_estimators_agree_and_the_analytic_one_is_steadier(family):
     """The sampled one needs densities alone, which tests of the families show."""
-    count = 20000
+    count = 80000
     params = random_params(family, 1, 2, seed=4) * 0.7
     params[0, :2] = [0.8, -0.6]
     batch = np.tile(params, (count, 1))
     a, loss = gradients_of_examples(plain(2, family, estimator="monte_carlo"), batch)
     b, exact = gradients_of_examples(plain(2, family), batch)
+    # The deviation of a loss is at most 0.026: a level of 2e-8 for all.
     assert abs(loss - exact) < 0.15
     check_means(a - b, 0, (a - b).std(axis=0))
     assert (b.var(axis=0) < a.var(axis=0)).all()
