@@ -13,7 +13,7 @@ from PIL import Image
 from keras_genimg.datasets.readers import read_local
 
 FORMATS = ("PNG", "GIF", "BMP", "JPEG", "TIFF", "WEBP", "PPM", "DDS", "PCX", "TGA")
-SIZE = (3, 2)  # As Pillow counts: width, height.
+SIZE = (3, 2)  # Pillow counts width, then height.
 
 
 def picture(format, mode="RGB", size=SIZE, value=7):

@@ -122,7 +122,7 @@ def test_noise():
     params = np.zeros((50, 4), "float32")
     layer, same = plain(2, seed=5), plain(2, seed=5)
     first, second = np.asarray(layer(params)), np.asarray(layer(params))
-    # Of 2**24 numbers, three pairs of 200 coincide with a probability of 3e-10.
+    # Three pairs of 200 numbers out of 2**24 coincide with a probability of 3e-10.
     assert len(np.unique([first, second])) > 197
     np.testing.assert_array_equal(same(params), first)
     np.testing.assert_array_equal(same(params), second)
