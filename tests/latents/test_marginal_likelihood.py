@@ -92,8 +92,8 @@ def test_bounds_are_exact_for_the_exact_posterior(exact):
 
 def test_bounds_are_ordered_for_another_posterior(exact):
     set_posterior(exact.model, exact, width=1.3, shift=0.1)
-    # Of `many`, one has a deviation of 0.025 and the mean one of 0.005: the limits are
-    # 6 deviations, a level of 3e-8 for all.
+    # One value of `many` has a deviation of 0.025, and their mean has one of 0.005: the
+    # limits are 6 deviations, a level of 3e-8 for all.
     elbo = exact.model.elbo(exact.images, num_samples=2400, seed=0)
     many = exact.model.log_prob(exact.images, num_samples=2400, seed=0)
     assert (elbo < exact.log_prob - 0.1).all()

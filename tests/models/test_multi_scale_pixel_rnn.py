@@ -145,7 +145,7 @@ def test_completion_approaches_the_posterior():
     # The image that says most about its first pixel.
     index = np.argmax(np.abs(posterior - np.median(posterior)))
     image, posterior = images[index : index + 1], posterior[index]
-    # Of 4,000 draws, the mean has a deviation of at most 0.008: a level of 3e-10.
+    # The mean of 4,000 draws has a deviation of at most 0.008: a level of 3e-10.
     images = np.repeat(image, 4000, axis=0)
     completed = model.complete(
         images, known, seed=0, num_candidates=16, batch_size=32000
