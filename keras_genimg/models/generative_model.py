@@ -446,9 +446,9 @@ class GenerativeModel(GraphModel):
                 f"`metrics` of compile must be a list, a tuple or a dict, such as "
                 f"metrics=[{metrics!r}]. Received: metrics={metrics!r}"
             )
-        if isinstance(kwargs.get("weighted_metrics"), tuple):
-            # Keras 3.12 refuses a tuple.
-            kwargs["weighted_metrics"] = list(kwargs["weighted_metrics"])
+        if isinstance(weighted := kwargs.get("weighted_metrics"), (list, tuple, dict)):
+            # Keras 3.12 takes a flat list only.
+            kwargs["weighted_metrics"] = keras.tree.flatten(weighted)
         check_compile(self, optimizer, kwargs)
         super().compile(
             optimizer,

@@ -60,7 +60,11 @@ def gate(x):
 
 
 def horizontal_conv(layer, inputs, vertical, condition=0.0):
-    weights = {w.path.split("/", 1)[1]: np.float64(w.numpy()) for w in layer.weights}
+    weights = {
+        # `np.float64` of NumPy 1.26 would make a number of an array of one element.
+        weight.path.split("/", 1)[1]: weight.numpy().astype("float64")
+        for weight in layer.weights
+    }
     if layer.project is not None:
         condition = np.float64(condition) @ weights["project/kernel"]
     kernel, bias = weights["convolution/kernel"], weights["convolution/bias"]
