@@ -197,10 +197,10 @@ class GenerativeModel(GraphModel):
                 Hub has another class.
             ImportError: If `name` is of the Hub and `huggingface_hub` is missing.
         """
-        if name.startswith("hf://"):
+        if str(name).startswith("hf://"):
             return cls._from_hub(name, weights, overrides)
         if name not in cls.presets:
-            near = difflib.get_close_matches(name, cls.presets, 1)
+            near = difflib.get_close_matches(str(name), cls.presets, 1)
             hint = f"Did you mean {near[0]!r}? " if near else ""
             raise ValueError(
                 f"{cls.__name__} has no preset {name!r}. {hint}"
@@ -229,9 +229,9 @@ class GenerativeModel(GraphModel):
                 f"{name!r} is no {cls.__name__}. Call `from_preset` of its own class. "
                 f"Received: a model of class {type(model).__name__}"
             )
-        return (
-            type(model).from_config(model.get_config()) if weights is False else model
-        )
+        if weights is None or weights:
+            return model
+        return type(model).from_config(model.get_config())
 
     def generate(
         self,

@@ -275,17 +275,24 @@ class OrientedModel(AutoregressiveModel):
         one, of several the first in `orders`. It depends on `known` alone.
 
         Args:
-            images: See `AutoregressiveModel.complete`, as for all other arguments.
-            known: 1 or True at known pixels, else 0 or False.
-            seed: Integer seed of the first image, or one for each image.
-            num_candidates: Number of completions to choose from.
+            images: `(num_images, height, width, colors)`, known pixels in the
+                likelihood's own range; unknown ones are ignored.
+            known: 1 or True at known pixels, else 0 or False,
+                `(num_images, height, width)`, or `(height, width)` for all images.
+            seed: Integer seed of the first image, with consecutive seeds for the next
+                ones, or one integer per image. By default random.
+            num_candidates: Number of completions to choose from, if known pixels follow
+                an unknown one; see `AutoregressiveModel.complete`.
             return_effective_sample_size: Whether to return effective sample sizes too.
             return_orders: Whether to return the order of each image too.
-            temperature: Number above 0 that divides the logits.
-            method: Sampler.
+            temperature: Number above 0 that divides the logits; values below 1 give
+                likelier images.
+            method: Sampler, which affects the speed but not the images, see `generate`.
             jit_compile: Whether to compile with XLA.
-            conditions: Inputs of the model besides the images.
-            batch_size: Number of completions in a batch, counting every candidate.
+            conditions: Inputs of the model besides the images, with one element per
+                image: an array for a single input, else a dict by input name.
+            batch_size: Number of completions in a batch, counting every candidate; at
+                least all candidates of one image.
             verbose: See `generate`.
 
         Returns:

@@ -1,5 +1,6 @@
 import pytest
 
+from keras_genimg.models import PixelCNN
 from tests.presets.fake_hub import fake_hub
 from tests.subprocesses import run_python
 
@@ -23,9 +24,10 @@ for again in (
     assert type(again) is PixelRNN
     np.testing.assert_array_equal(again.generate(4, seed=100), digits)
 
-untrained = PixelRNN.from_preset("hf://somebody/digits", weights=False)
-assert type(untrained) is PixelRNN
-assert (untrained.get_weights()[0] != model.get_weights()[0]).any()
+for no in (False, 0):
+    untrained = PixelRNN.from_preset("hf://somebody/digits", weights=no)
+    assert type(untrained) is PixelRNN
+    assert (untrained.get_weights()[0] != model.get_weights()[0]).any()
 
 with pytest.raises(ValueError, match="'hf://somebody/digits' is no PixelCNN"):
     PixelCNN.from_preset("hf://somebody/digits")
@@ -41,6 +43,12 @@ with pytest.raises(ValueError, match="[Ll]ambda"):
     GenerativeModel.from_preset("hf://a/lambda")
 print("done")
 """
+
+
+@pytest.mark.parametrize("name", [None, 3, "hf:/somebody/digits"])
+def test_names_that_are_no_presets_are_refused(name):
+    with pytest.raises(ValueError, match=f"PixelCNN has no preset {name!r}"):
+        PixelCNN.from_preset(name)
 
 
 @pytest.mark.slow
