@@ -218,10 +218,14 @@ NAMED = f"Its classes are {', '.join(NAMES)}"
         ("candidates", "gren", f"no class 'gren'. Did you mean green? {NAMED}"),
         ("candidates", "3", f"candidates has no class '3'. {NAMED}"),
         ("candidates", "-1", f"candidates has no class '-1'. {NAMED}"),
-        ("pixels", "green", "sent no names of the classes of pixels, so --label must"),
+        (
+            "pixels",
+            "green",
+            "no names of the classes of pixels are known, so a label must",
+        ),
         ("pixels", "3", "label must be integers from 0 to 2"),
         ("nobody", "green", "HTTP 404"),
-        ("plain", "green", "sent no names"),
+        ("plain", "green", "no names"),
         ("vae", "0", "takes seed; given: label, seed"),
     ],
 )
@@ -235,7 +239,7 @@ def test_command_by_grpc_knows_no_names(grpc_server, run_client, tmp_path):
     command = ("sample", "--label", "green", "--output", tmp_path)
     at = ("--grpc", grpc_server.address)
     _, errors = run_client(*command, at=at, model="candidates", code=1)
-    assert "sent no names of the classes of candidates" in errors
+    assert "no names of the classes of candidates" in errors
 
 
 @pytest.mark.parametrize("which", [{"version": 1}, {"label": "stable"}, {}])

@@ -85,7 +85,10 @@ def write_metadata(job):
     }
     if job.labels is not None:
         highest = job.model.inputs["label"]["high"]
-        features["label"] = tfds.features.ClassLabel(num_classes=highest + 1)
+        names = job.model.class_names or None
+        features["label"] = tfds.features.ClassLabel(
+            num_classes=None if names else highest + 1, names=names
+        )
     split = tfds.core.SplitInfo(
         name="train",
         shard_lengths=[job.size(index) for index in range(job.num_shards)],

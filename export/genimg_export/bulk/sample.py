@@ -17,6 +17,7 @@ and NumPy.
 """
 
 import os
+import pathlib
 import sys
 
 import numpy as np
@@ -56,29 +57,41 @@ def parse_arguments(arguments=None):
     )
     add("--format", choices=FORMATS, default="tfrecord", help="default: tfrecord")
     labels = parser.add_mutually_exclusive_group()
-    labels.add_argument("--label", type=int, help="class of all images")
+    labels.add_argument(
+        "--label", metavar="CLASS", help="class of all images, its name or number"
+    )
     labels.add_argument("--labels", metavar="FILE", help="a class per line and image")
     return parse(parser, arguments)
 
 
-def read_labels(file):
-    """Return the integers in a file, one a line."""
-    try:
-        labels = np.loadtxt(file, "int64", ndmin=1)
-    except ValueError as error:
-        raise BulkError(f"{file} must have an integer per line: {error}") from None
-    if labels.ndim > 1:
-        raise BulkError(f"{file} must have an integer per line; it has several")
-    return labels
+def read_labels(file, model):
+    """Return the labels of the classes in a file, one a line.
+
+    Raises:
+        BulkError: If the model has no such class.
+    """
+    lines = pathlib.Path(file).read_text("utf-8").splitlines()
+    classes = [line.strip() for line in lines]
+    labels = {}
+    for number, given in enumerate(classes, 1):
+        if given not in labels:
+            try:
+                labels[given] = model.label_of(given)
+            except BulkError as error:
+                raise BulkError(f"{file}, line {number}: {error}") from None
+    return np.array([labels[given] for given in classes], "int64")
 
 
 def job_of(arguments):
     """Return the job that a command line asks for."""
-    labels = arguments.label
+    model = SavedModel(arguments.model, "sample")
+    labels = None
     if arguments.labels is not None:
-        labels = read_labels(arguments.labels)
+        labels = read_labels(arguments.labels, model)
+    elif arguments.label is not None:
+        labels = model.label_of(arguments.label)
     return SampleJob(
-        SavedModel(arguments.model, "sample"),
+        model,
         os.path.abspath(arguments.output),
         arguments.format,
         arguments.first_seed,

@@ -2,6 +2,7 @@
 
 import os
 
+from ..labels import label_of
 from ..metadata import content_hash, read_metadata
 from ..quiet_start import import_tensorflow
 from .shards import BulkError
@@ -85,6 +86,22 @@ class SavedModel:
             raise BulkError(
                 f"{name} must be {given['must_be']}; given: {lowest} to {highest}"
             )
+
+    @property
+    def class_names(self):
+        """Names of the classes in the order of their labels; empty if unknown."""
+        return self.metadata.get("class_names", [])
+
+    def label_of(self, given):
+        """Return the label of a class that a command line names; see `label_of`.
+
+        Raises:
+            BulkError: If the model has no such class.
+        """
+        try:
+            return label_of(given, self.class_names, self.directory)
+        except ValueError as error:
+            raise BulkError(str(error)) from None
 
     def sha256(self):
         """Return the SHA-256 of graph, weights and metadata, which identifies a model.

@@ -40,19 +40,25 @@ def parse_arguments(arguments=None):
         help="default: 1, or the number of TFRecord files",
     )
     add("--format", choices=FORMATS, default="parquet", help="default: parquet")
-    add("--label", type=int, help="class of all images (default: those of the data)")
+    add(
+        "--label",
+        metavar="CLASS",
+        help="class of all images, its name or number (default: those of the data)",
+    )
     return parse(parser, arguments)
 
 
 def job_of(arguments):
     """Return the job that a command line asks for."""
+    model = SavedModel(arguments.model, "log_prob")
+    label = arguments.label
     return ScoreJob(
-        SavedModel(arguments.model, "log_prob"),
+        model,
         find_source(arguments.data, arguments.num_shards),
         os.path.abspath(arguments.output),
         arguments.format,
         arguments.batch_size,
-        arguments.label,
+        None if label is None else model.label_of(label),
     )
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from ..files import write_bytes
-from ..preset_names import did_you_mean
+from ..labels import label_of
 from .image_client import ClientError
 
 MODES = {1: "L", 3: "RGB"}
@@ -80,30 +80,15 @@ def complete(client, arguments):
 def _label(client, arguments):
     """Return the label of the class that the command line asks for, or None.
 
-    A class may be called by a number, as a folder of digits may be, so names count
-    before numbers.
-
     Raises:
         ClientError: If the model has no such class.
     """
-    given = arguments.label
-    if given is None:
+    if arguments.label is None:
         return None
-    names = client.class_names
-    if given in names:
-        return names.index(given)
-    is_number = given.isdecimal()
-    if names and not (is_number and int(given) < len(names)):
-        raise ClientError(
-            f"{arguments.model} has no class {given!r}.{did_you_mean(given, names)} "
-            f"Its classes are {', '.join(names)}"
-        )
-    if not is_number:
-        raise ClientError(
-            f"the server sent no names of the classes of {arguments.model}, so "
-            f"--label must be a number from 0; given: {given!r}"
-        )
-    return int(given)
+    try:
+        return label_of(arguments.label, client.class_names, arguments.model)
+    except ValueError as error:
+        raise ClientError(str(error)) from None
 
 
 def _labels(label, num_images):

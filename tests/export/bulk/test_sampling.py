@@ -3,6 +3,7 @@
 import inspect
 import json
 import os
+import re
 import resource
 import shutil
 from argparse import Namespace
@@ -123,6 +124,36 @@ def test_refused(job, changed, message):
         job(**changed)
 
 
+COMMAND = ["--num-images", "3", "--batch-size", "3", "--output", "a/b", "--model"]
+
+
+def test_a_class_is_given_by_its_name(saved, tmp_path):
+    line = [*COMMAND, saved("candidates").directory]
+    drawn = command.job_of(command.parse_arguments([*line, "--label", "green"]))
+    assert drawn.labels == 1
+    file = tmp_path / "labels.txt"
+    file.write_text("green\nred\n0\n")
+    drawn = command.job_of(command.parse_arguments([*line, "--labels", str(file)]))
+    # The third class is called "0".
+    np.testing.assert_array_equal(drawn.labels, [1, 0, 2])
+
+
+@pytest.mark.parametrize(
+    "model, lines, text",
+    [
+        ("candidates", "gren", "Did you mean green? Its classes are red, green, 0"),
+        ("candidates", "", "no class ''"),
+        ("pixels", "green", "so a label must be a number from 0; given: 'green'"),
+    ],
+)
+def test_unknown_classes_are_refused(saved, tmp_path, model, lines, text):
+    file = tmp_path / "labels.txt"
+    file.write_text(f"0\n{lines}\n1\n")
+    line = [*COMMAND, saved(model).directory, "--labels", str(file)]
+    with pytest.raises(BulkError, match=r"labels\.txt, line 2: .*" + re.escape(text)):
+        command.job_of(command.parse_arguments(line))
+
+
 def test_labels_without_a_range(job, saved, monkeypatch):
     label = {**saved("pixels").inputs["label"], "low": None, "high": None}
     monkeypatch.setitem(saved("pixels").inputs, "label", label)
@@ -240,8 +271,8 @@ def test_exports_of_earlier_versions_have_a_hash_too(saved, base_dir, tmp_path):
         ("-- --runner=X", "unrecognized arguments: --run"),
         ("--ray-address X", "goes with --engine ray"),
         ("--engine ray --shard-index 0", "goes with --engine local"),
-        ("--labels words.txt", "must have an integer per line"),
-        ("--labels pairs.txt", "it has several"),
+        ("--labels words.txt", "words.txt, line 2: "),
+        ("--labels pairs.txt", "must be a number from 0; given: '1 2'"),
     ],
 )
 def test_wrong_command_lines(
