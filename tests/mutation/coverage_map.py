@@ -13,6 +13,8 @@ import sys
 
 import coverage
 
+# Exit codes of pytest.
+OK, TESTS_FAILED = 0, 1
 COVERAGE, SECONDS, COMMIT = "coverage.sqlite", "seconds.json", "commit.txt"
 CONFIG = """[run]
 source = keras_genimg, genimg_export
@@ -34,8 +36,10 @@ def make_map(checkout, folder, tests):
         folder: A `pathlib.Path`, made if there is none.
         tests: Further arguments of pytest, such as test files.
 
+    A test that fails is not in the map, since it cannot judge a mutant.
+
     Raises:
-        RuntimeError: If a test fails, since then no mutant can be judged.
+        RuntimeError: If the tests could not be run.
     """
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "coveragerc"
@@ -44,8 +48,8 @@ def make_map(checkout, folder, tests):
     command += ["-p", "tests.mutation.coverage_map", f"--seconds-of-tests={folder}"]
     command += ["--cov", f"--cov-config={config}", "--cov-context=test"]
     command += ["--cov-report=", *tests]
-    if subprocess.run(command, cwd=checkout).returncode:
-        raise RuntimeError("A test fails without any mutation, see above.")
+    if subprocess.run(command, cwd=checkout).returncode not in (OK, TESTS_FAILED):
+        raise RuntimeError("The tests could not be run, see above.")
     (folder / COMMIT).write_text(commit_of(checkout))
 
 
@@ -115,17 +119,25 @@ def pytest_addoption(parser):
 
 
 class _Seconds:
-    """Adds up what setup, call and teardown of each test take."""
+    """Adds up what setup, call and teardown of each passed test take."""
 
     def __init__(self, folder):
         self._folder = folder
         self._seconds = collections.Counter()
+        self._others = set()
 
     def pytest_runtest_logreport(self, report):
         self._seconds[report.nodeid] += report.duration
+        if not report.passed:
+            self._others.add(report.nodeid)
 
     def pytest_sessionfinish(self):
-        (self._folder / SECONDS).write_text(json.dumps(self._seconds))
+        passed = {
+            test: seconds
+            for test, seconds in self._seconds.items()
+            if test not in self._others
+        }
+        (self._folder / SECONDS).write_text(json.dumps(passed))
 
 
 def pytest_configure(config):
