@@ -21,6 +21,8 @@ print("on standard error", file=sys.stderr, flush=True)
 STOPPED = """
 import os, signal, threading, time
 from genimg_export.arguments import stopped_by_ctrl_c
+# A shell's background jobs ignore Ctrl-C, and so would this process.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 threading.Thread(target=time.sleep, args=(300,)).start()
 with stopped_by_ctrl_c("Run it again."):
     print("drawn", end="")
