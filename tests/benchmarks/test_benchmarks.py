@@ -3,6 +3,7 @@
 import importlib
 import json
 import shlex
+import shutil
 
 import pytest
 import tensorflow as tf
@@ -113,3 +114,14 @@ def test_gpu_benchmark_needs_a_gpu(run):
         pytest.skip("needs a machine without a GPU")
     with pytest.raises(SystemExit, match="no GPU: .* add --quick"):
         run("gpu")
+
+
+@pytest.mark.slow
+@pytest.mark.weekly
+def test_merged_and_unmerged_requests_get_their_images(run):
+    server = shutil.which("tensorflow_model_server")
+    if server is None:
+        pytest.skip("needs tensorflow_model_server")
+    ((row,),) = run("merging", "--quick", "--server", server)
+    assert row["wrong, refused or dropped"] == 0
+    assert row["lowest"] > 0
