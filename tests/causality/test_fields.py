@@ -48,6 +48,8 @@ def test_bad_arguments_of_fields_are_refused():
         dependency_field(model, (0, 0), image_size=(3, 5))
     with pytest.raises(ValueError, match=r"3 rows and 4 columns.*pixel=\(3, 0\)"):
         dependency_field(model, (3, 0), image_size=(3, 4))
+    with pytest.raises(ValueError, match=r"pixel=\(0, 4\)"):
+        dependency_field(model, (0, 4), image_size=(3, 4))
     with pytest.raises(ValueError, match="functional keras.Model"):
         dependency_field(RowLSTM(4), (0, 0))
     inputs = keras.Input((4, 4, 1))

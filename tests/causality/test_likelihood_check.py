@@ -156,6 +156,11 @@ class MixesRows(Bernoulli):
         return super().log_prob(params + 0.1 * params[:, ::-1], images)
 
 
+class SeesColumnsBefore(Bernoulli):
+    def log_prob(self, params, images):
+        return super().log_prob(tf.cumsum(params, axis=2), images)
+
+
 class DrawsMixedColumns(Categorical):
     """Right in images of one column."""
 
@@ -305,6 +310,7 @@ FAULTS = [
     (Grays(), 1, "since `num_values` is 2. Received: 0.5"),
     (MixesExamples(), 1, "`log_prob` mixes examples"),
     (MixesRows(), 1, "`log_prob` mixes rows"),
+    (SeesColumnsBefore(), 1, "`log_prob` mixes columns"),
     (DrawsMixedColumns(9), 1, "`sample` mixes columns"),
     (MixesColors(4), 2, "`log_prob` mixes colors"),
     (DrawsMixedColors(9), 3, "or set `couples_colors = True`"),

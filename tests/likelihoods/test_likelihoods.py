@@ -109,6 +109,12 @@ def test_gaussian_sample_inverts_the_distribution_function():
     ends = likelihood.sample(params[:2], np.array([0, top], "float32"))
     assert np.isfinite(ends).all()
     np.testing.assert_allclose(np.mean(ends), logistic(0.5), atol=0.01)
+    # The lowest uniform stands for the middle of its interval.
+    lowest = likelihood.distribution(params[0]).cdf(ends[0])
+    np.testing.assert_allclose(lowest, 2.0**-25, rtol=0.01)
+    # This is 1 in float32, of which the quantile is infinite.
+    nearly_one = np.array([1 - 2.0**-30])
+    assert likelihood.sample(params[:1], nearly_one)[0] == ends[1]
     # Temperature multiplies the variance.
     mean = likelihood.mean(params)
     for temperature in (0.25, 4, 4.0):

@@ -7,7 +7,7 @@ The first command runs the fast tests under coverage, for some ten minutes, and 
 which test runs which line. The second one makes a copy of the checkout, and there, with
 cosmic-ray, one small change at a time: another operator, number or comparison. Each
 mutant runs the tests that cover its line, those of its own room and fast ones first,
-for a minute at most. A mutant is killed if one of them fails. Prints Markdown.
+for five minutes at most. A mutant is killed if one of them fails. Prints Markdown.
 
 A room is a folder of `keras_genimg`, or a path such as `export/genimg_export/files.py`.
 This needs `pip install cosmic-ray`. Changes that are not committed are not tested.
@@ -28,7 +28,7 @@ from tests.mutation.sampled import keep_sample
 from tests.subprocesses import ROOT
 
 MAP = ROOT / "outputs" / "coverage"
-TIMEOUT = 300
+TIMEOUT = 900
 
 
 def config_of(room, folder, seconds):
@@ -84,7 +84,7 @@ def main():
     )
     parser.add_argument("--mutants", type=int, default=40, help="places of each room")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=60, help="of tests a mutant")
+    parser.add_argument("--seconds", type=float, default=300, help="of tests a mutant")
     parser.add_argument(
         "--tests",
         nargs="*",

@@ -1,6 +1,6 @@
 """The test command of a mutant: runs the tests that cover the changed line.
 
-    python -m tests.mutation.covering MAP --seconds 60
+    python -m tests.mutation.covering MAP --seconds 300
 
 It exits with 0 if the mutant survives. It finds the line by comparing the working tree
 with its commit.
@@ -49,7 +49,7 @@ def within(tests, seconds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("map", type=pathlib.Path)
-    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seconds", type=float, default=300)
     args = parser.parse_args()
     path, line = changed_line(".")
     original = ["git", "show", f"HEAD:{path}"]
