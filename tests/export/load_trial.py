@@ -53,9 +53,10 @@ from tests.export.hostile_trial import (
 from tests.export.running_server import calling, free_port, started, wait_until
 from tests.subprocesses import start_forked
 
-# `genimg-client --retries 30` waits eight minutes, in which a server starts twice.
-RETRIES = 30
-WAIT = 300  # Seconds in which a server must start, or load a version.
+# `genimg-client --retries 60` waits for 14 minutes, in which a busy machine starts a
+# server twice.
+RETRIES = 60
+WAIT = 600  # Seconds in which a server must start, or load a version.
 PAUSE = 2  # Seconds between two events.
 MOST_GROWTH = 1.1  # Of memory in the time without restarts.
 LEAST_MINUTES = 10  # Of a server's life, to judge its memory.
