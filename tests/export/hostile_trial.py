@@ -24,6 +24,7 @@ import collections
 import contextlib
 import itertools
 import json
+import math
 import pathlib
 import sys
 import tempfile
@@ -51,16 +52,21 @@ MODELS = {
 
 def write_models(base):
     """Publish the models, and write models.config."""
-    kind = 'model_platform: "tensorflow"'
-    entries = " ".join(
-        f'config {{ name: "{name}" base_path: "{base}/{name}" {kind} }}'
-        for name in MODELS
-    )
-    (base / "models.config").write_text(f"model_config_list {{ {entries} }}\n")
+    (base / "models.config").write_text(config(base, MODELS))
     for name, make in MODELS.items():
         if not (base / name / "1").exists():
             options = {"max_examples": MAX_EXAMPLES, "verify": False, "verbose": False}
             publish(make(), base, name, **options)
+
+
+def config(base, names, more=None):
+    """Return the text of a models.config, with further fields of models by name."""
+    entries = [
+        f'config {{ name: "{name}" base_path: "{base}/{name}" '
+        f'model_platform: "tensorflow" {(more or {}).get(name, "")} }}'
+        for name in names
+    ]
+    return f"model_config_list {{ {' '.join(entries)} }}\n"
 
 
 def honest_requests(base):
@@ -99,6 +105,11 @@ def bad_requests(proxy, honest):
         honest: Result of `honest_requests`, to which ignored parts are added.
         proxy: Whether to add forms that end a server without a proxy.
     """
+    return {**refused_requests(proxy), **_requests_with_ignored_parts(honest)}
+
+
+def refused_requests(proxy=False):
+    """Return the `bad_requests` that must be refused."""
     image = np.zeros((1, 4, 4, 1), int)
 
     def columns(signature="sample", **inputs):
@@ -170,15 +181,14 @@ def bad_requests(proxy, honest):
         "vae:predict",
         _body(signature_name="decode", inputs=[[1, 1]]).replace(b"1, 1", b"1e39, 1"),
     )
-    found["unknown version"] = "row/versions/99:predict", columns(seed=[1])
+    found["unknown version"] = "row/versions/999999:predict", columns(seed=[1])
     found["unknown model"] = "nothing:predict", columns(seed=[1])
     if proxy:
         deep = b'{"inputs": ' + b"[" * 20_000
         found["20,000 levels"] = "row:predict", deep
         found["4 MiB of lists"] = "row:predict", b'{"inputs": [' + b"[]," * 1_398_000
         found["5 MiB"] = "row:predict", b"[" * (5 * 2**20)
-    refused = {name: (*form, None) for name, form in found.items()}
-    return {**refused, **_requests_with_ignored_parts(honest)}
+    return {name: (*form, None) for name, form in found.items()}
 
 
 def _requests_with_ignored_parts(honest):
@@ -209,15 +219,56 @@ def _body(**content):
     return json.dumps(content).encode()
 
 
+class Hostile:
+    """Clients that send the `bad_requests` in turn, and what they were answered."""
+
+    def __init__(self, url, bad):
+        self._url, self._bad = url, list(bad.items())
+        self._turns = itertools.count()
+        self.statuses = collections.defaultdict(collections.Counter)  # By form.
+
+    def send(self, session, most=math.inf):
+        """Send the next request, `most` of them in all."""
+        number = next(self._turns)
+        if number >= most:
+            time.sleep(0.1)
+            return
+        name, (path, body, expected) = self._bad[number % len(self._bad)]
+        try:
+            reply = _post(session, self._url, path, body)
+            status = reply.status_code
+            if status == 200 and expected is not None:
+                right = same(reply.json()["outputs"], expected)
+                status = IGNORED if right else "another answer"
+        except requests.RequestException as error:
+            status = type(error).__name__
+        self.statuses[name][status] += 1
+
+    def accepted(self, also=()):
+        """Return bad requests that were not refused: statuses by form.
+
+        Args:
+            also: Further statuses that count as refused.
+        """
+        refused = {*range(400, 500), *also}
+        found = {n: dict(c) for n, c in self.statuses.items() if set(c) - refused}
+        return {n: c for n, c in found.items() if set(c) - refused - {IGNORED}}
+
+    @property
+    def unsent(self):
+        """Names of forms that were not sent."""
+        return [name for name, _ in self._bad if name not in self.statuses]
+
+
 class Trial:
     """Outcome of a trial with what `honest_requests` and `bad_requests` returned."""
 
     def __init__(self, url, honest, bad):
-        self._url, self._honest, self._bad = url, honest, list(bad.items())
-        self._turns, self._bad_turns = itertools.count(), itertools.count()
+        self._url, self._honest = url, honest
+        self._turns = itertools.count()
+        self.hostile = Hostile(url, bad)
         self.seconds = []  # One entry per honest request.
         self.failed = []  # Texts about honest requests.
-        self.statuses = collections.defaultdict(collections.Counter)  # By form.
 
     def run(self, seconds, most_bad):
         """Let clients send requests, the hostile ones at most `most_bad` in all.
@@ -227,58 +278,31 @@ class Trial:
         with (
             requests.Session() as session,
             calling(lambda: self._be_honest(session), HONEST),
-            calling(lambda: self._be_hostile(session, most_bad), HOSTILE),
+            calling(lambda: self.hostile.send(session, most_bad), HOSTILE),
         ):
             time.sleep(seconds)
-
-    @property
-    def accepted(self):
-        """Bad requests that were not refused: statuses by form."""
-        refused = set(range(400, 500))
-        found = {n: dict(c) for n, c in self.statuses.items() if set(c) - refused}
-        return {n: c for n, c in found.items() if set(c) - refused - {IGNORED}}
-
-    @property
-    def unsent(self):
-        """Names of forms that were not sent."""
-        return [name for name, _ in self._bad if name not in self.statuses]
 
     def _be_honest(self, session):
         name, body, expected = self._honest[next(self._turns) % len(self._honest)]
         start = time.perf_counter()
         try:
-            reply = self._post(session, f"{name}:predict", body)
+            reply = _post(session, self._url, f"{name}:predict", body)
         except requests.RequestException as error:
             self.failed.append(str(error))
             return
         self.seconds.append(time.perf_counter() - start)
         if reply.status_code != 200:
             self.failed.append(f"{reply.status_code} {reply.text[:200]}")
-        elif not _same(reply.json()["outputs"], expected):
+        elif not same(reply.json()["outputs"], expected):
             self.failed.append(f"another answer to {body!r:.200}")
 
-    def _be_hostile(self, session, most):
-        number = next(self._bad_turns)
-        if number >= most:
-            time.sleep(0.1)
-            return
-        name, (path, body, expected) = self._bad[number % len(self._bad)]
-        try:
-            reply = self._post(session, path, body)
-            status = reply.status_code
-            if status == 200 and expected is not None:
-                right = _same(reply.json()["outputs"], expected)
-                status = IGNORED if right else "another answer"
-        except requests.RequestException as error:
-            status = type(error).__name__
-        self.statuses[name][status] += 1
 
-    def _post(self, session, path, body):
-        # Longer than the time-out of a server, so that it answers.
-        return session.post(f"{self._url}/v1/models/{path}", data=body, timeout=150)
+def _post(session, url, path, body):
+    # Longer than the time-out of a server, so that it answers.
+    return session.post(f"{url}/v1/models/{path}", data=body, timeout=150)
 
 
-def _same(got, expected):
+def same(got, expected):
     """Whether outputs are equal, except for rounded means of pixels.
 
     The mean of a pixel can be rounded to the next integer in another batch.
@@ -286,7 +310,7 @@ def _same(got, expected):
     if got == expected:
         return True
     if isinstance(expected, dict):
-        return all(_same(got[key], expected[key]) for key in expected)
+        return all(same(got[key], expected[key]) for key in expected)
     try:
         apart = np.abs(np.subtract(got, expected))
     except TypeError:  # PNG files.
@@ -309,25 +333,34 @@ def server_of(given, base, log):
         return given.url, contextlib.nullcontext()
     port = free_port()
     url = f"http://127.0.0.1:{port}"
+    command = server_command(given, base, port, log.with_name("grpc"))
+    if not given.laptop:
+        command.append(f"--model_config_file={base}/models.config")
+    return url, started(command, log, lambda: answers(url), seconds=300)
 
-    def start(command):
-        return url, started(command, log, lambda: answers(url), seconds=300)
 
+def server_command(given, base, port, socket, *options):
+    """Return the command of a server on `port`; a real one needs a models.config.
+
+    Args:
+        given: Arguments of the command line: `laptop`, `server` and `docker`.
+        base: Directory of the models.
+        port: Port of REST.
+        socket: Path of a socket for gRPC. The server refuses to run without gRPC, and
+            a port would be open to other machines.
+        options: Further arguments of `docker run`.
+    """
     if given.laptop:
         command = [sys.executable, "-m", "genimg_export.serve", "--base-dir", base]
-        return start([*command, "--port", port, "--max-concurrent", 64])
+        return [*command, "--port", port, "--max-concurrent", 64]
     if given.server:
-        # It refuses to run without gRPC, and a port would be open to other machines.
-        socket = log.with_name("grpc")
         command = [given.server, f"--rest_api_port={port}"]
         command += ["--port=0", f"--grpc_socket_path={socket}"]
     else:
         command = ["docker", "run", "--rm", "-p", f"127.0.0.1:{port}:8501"]
-        command += ["-v", f"{base}:{base}:ro", given.docker]
-    command += [f"--model_config_file={base}/models.config"]
+        command += ["-v", f"{base}:{base}:ro", *options, given.docker]
     command += ["--rest_api_num_threads=64", "--max_num_load_retries=0"]
-    command += ["--tensorflow_intra_op_parallelism=1"]
-    return start(command)
+    return [*command, "--tensorflow_intra_op_parallelism=1"]
 
 
 def main():
@@ -358,16 +391,18 @@ def main():
     print("| clients | honest requests | failed or wrong | p99, ms | bad | accepted |")
     print("|---|---|---|---|---|---|")
     for name, trial in (("honest", quiet), ("honest and hostile", both)):
-        count = sum(sum(c.values()) for c in trial.statuses.values())
+        count = sum(sum(c.values()) for c in trial.hostile.statuses.values())
         p99 = f"{1000 * np.percentile(trial.seconds, 99):.0f}"
         cells = [name, len(trial.seconds), len(trial.failed), p99]
-        print("|", *[f"{cell} |" for cell in [*cells, count, len(trial.accepted)]])
-    for text in [*quiet.failed[:3], *both.failed[:3], *both.accepted.items()]:
+        cells += [count, len(trial.hostile.accepted())]
+        print("|", *[f"{cell} |" for cell in cells])
+    accepted, unsent = both.hostile.accepted(), both.hostile.unsent
+    for text in [*quiet.failed[:3], *both.failed[:3], *accepted.items()]:
         print(text)
     print(f"{len(bad)} forms. The server {'answers' if alive else 'is dead'}.")
-    if both.unsent:
-        print(f"Not sent in this time: {', '.join(both.unsent)}")
-    faults = quiet.failed or both.failed or both.accepted or both.unsent
+    if unsent:
+        print(f"Not sent in this time: {', '.join(unsent)}")
+    faults = quiet.failed or both.failed or accepted or unsent
     return bool(faults or not alive)
 
 

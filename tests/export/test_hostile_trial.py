@@ -45,15 +45,15 @@ def test_hostile_clients_have_no_victims(served, proxy, tmp_path):
     with nginx as address:
         trial = hostile_trial.Trial(address, honest, bad)
         # Once, unless the machine is busy.
-        while len(trial.seconds) <= len(honest) or trial.unsent:
+        while len(trial.seconds) <= len(honest) or trial.hostile.unsent:
             trial.run(10, len(bad))
             assert not trial.failed
         assert hostile_trial.answers(address)
-    assert not trial.accepted
+    assert not trial.hostile.accepted()
     # TensorFlow Serving ignores these, too.
     ignored = ("one input too many", "two objects", "text after the object")
     answers = {hostile_trial.IGNORED}
-    assert all(set(trial.statuses[form]) == answers for form in ignored)
+    assert all(set(trial.hostile.statuses[form]) == answers for form in ignored)
 
 
 def test_another_answer_to_a_request_with_an_ignored_part_is_a_fault(served):
@@ -66,9 +66,9 @@ def test_another_answer_to_a_request_with_an_ignored_part_is_a_fault(served):
         sent = body.replace(b"[1]", json.dumps(seed).encode())
         bad[form] = "row:predict", sent, expected.json()["outputs"]
     trial = hostile_trial.Trial(address, honest, bad)
-    while trial.unsent:
+    while trial.hostile.unsent:
         trial.run(1, len(bad))
-    assert list(trial.accepted) == ["wrong"]
+    assert list(trial.hostile.accepted()) == ["wrong"]
 
 
 def test_the_trial_of_the_laptops_server(served, run_command):
