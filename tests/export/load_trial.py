@@ -206,7 +206,7 @@ class Server:
     @property
     def grpc(self):
         """Address of gRPC, or None."""
-        if self._given.laptop:
+        if self._given.laptop or self._given.rest_only:
             return None
         if self._given.docker:
             return f"127.0.0.1:{self._grpc_port}"
@@ -689,6 +689,7 @@ def main():
     which.add_argument("--docker", help="image of TensorFlow Serving")
     which.add_argument("--laptop", action="store_true", help="run genimg-serve")
     parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--rest-only", action="store_true", help="no clients of gRPC")
     parser.add_argument(
         "--sources", type=pathlib.Path, help="directory that keeps exported models"
     )

@@ -1,3 +1,6 @@
+import concurrent.futures
+import socket
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -246,6 +249,23 @@ def test_command_by_grpc_knows_no_names(grpc_server, run_client, tmp_path):
 def test_names_of_classes_of_a_version(which, server):
     model = RestModel(server.address, "candidates", **which)
     assert ImageClient(model, **AT_ONCE).class_names == NAMES
+
+
+def test_clients_of_two_servers_do_not_wait_for_each_other(server):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        concurrent.futures.ThreadPoolExecutor() as pool,
+    ):
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        waiting = ImageClient(RestModel(address, "vae"), retries=0)
+        answer = pool.submit(lambda: waiting.signatures)
+        connection, _ = silent.accept()
+        with connection:
+            other = ImageClient(RestModel(server.address, "vae"), **AT_ONCE)
+            signatures = pool.submit(lambda: other.signatures)
+            concurrent.futures.wait([signatures], timeout=60)
+            assert signatures.done() and not answer.done()
+        assert isinstance(answer.exception(), ClientError)
 
 
 def test_command_keeps_what_is_there(drawn, run_client, tmp_path):

@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import dataclasses
-import functools
 import random
 import time
 
@@ -90,6 +89,9 @@ class ImageClient:
         self.in_flight = in_flight
         self.retries = retries
         self.first_wait = first_wait
+        # Before Python 3.12, `functools.cached_property` would make the clients of all
+        # servers wait for each other.
+        self._signatures = self._class_names = None
 
     def call(self, function, *arguments):
         """Call a function of `model`, again and again while it may succeed.
@@ -112,19 +114,23 @@ class ImageClient:
                 time.sleep(min(MAX_WAIT, max(wait, error.wait)))
                 attempt += 1
 
-    @functools.cached_property
+    @property
     def signatures(self) -> dict[str, Signature]:
         """`Signature`s of the model by name, fetched once."""
-        return self.call(self.model.signatures)
+        if self._signatures is None:
+            self._signatures = self.call(self.model.signatures)
+        return self._signatures
 
-    @functools.cached_property
+    @property
     def class_names(self) -> list[str]:
         """Names of the classes of the input `label`, fetched once.
 
         Empty if the model has none, or the server does not send them: TensorFlow
         Serving does not, but the proxy in front of it does.
         """
-        return self.call(self.model.class_names)
+        if self._class_names is None:
+            self._class_names = self.call(self.model.class_names)
+        return self._class_names
 
     def signature(self, name):
         """Return the `Signature` called `name`.
