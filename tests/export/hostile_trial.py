@@ -184,10 +184,14 @@ def refused_requests(proxy=False):
     found["unknown version"] = "row/versions/999999:predict", columns(seed=[1])
     found["unknown model"] = "nothing:predict", columns(seed=[1])
     if proxy:
-        deep = b'{"inputs": ' + b"[" * 20_000
-        found["20,000 levels"] = "row:predict", deep
-        found["4 MiB of lists"] = "row:predict", b'{"inputs": [' + b"[]," * 1_398_000
-        found["5 MiB"] = "row:predict", b"[" * (5 * 2**20)
+        # TensorFlow Serving parses lists in a loop, but makes tensors of them by
+        # recursion. Its stack ends at some 19,000 levels, if they are closed.
+        levels = 100_000
+        deep = b'{"inputs": ' + b"[" * levels + b"]" * levels + b"}"
+        found["100,000 levels"] = "row:predict", deep
+        lists = b'{"inputs": [' + b"[]," * 1_398_000 + b"[]]}"
+        found["4 MiB of lists"] = "row:predict", lists
+        found["5 MiB"] = "row:predict", b'{"inputs": [' + b" " * 5 * 2**20 + b"]}"
     return {name: (*form, None) for name, form in found.items()}
 
 
