@@ -457,7 +457,7 @@ class Trial:
         start, error = time.monotonic(), None
         try:
             event(self)
-        except Exception as raised:  # Errors of any kind are reported, and the trial goes on.
+        except Exception as raised:  # The trial goes on and reports it.
             error = f"{type(raised).__name__}: {raised}"
         self.events.append((event.__name__, time.monotonic() - start, error))
         self.sample_memory()
