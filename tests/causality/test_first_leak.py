@@ -368,6 +368,7 @@ def test_conditions_that_cannot_be_guessed_are_given():
     leaky = wired(Table(), SHAPE, mask="B", conditions=[index])
     leak = first_leak(leaky, conditions=[3])
     assert leak is not None and leak.kind == "itself"
+    assert leak.layer == "MaskedConv2D 'first'"
     for conditions, text in (
         ({"other": [3]}, "`conditions` of wired must give the inputs"),
         ({}, "`conditions` of wired must give the inputs"),

@@ -59,6 +59,26 @@ class Gated(layers.Layer):
         return {"gate": ops.sigmoid(gate) * self.log_scale, "content": content}
 
 
+class AddsVector(layers.Layer):
+    """A layer of layers that makes a map of a vector before it meets the image."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(6)
+
+    def call(self, inputs, vector):
+        return inputs + ops.reshape(self.dense(vector), (-1, 1, 1, 6))
+
+
+class TakesTraining(own.Left):
+    """A causal layer with the arguments that Keras passes to some layers."""
+
+    supports_masking = True
+
+    def call(self, inputs, training=None, mask=None):
+        return super().call(inputs)
+
+
 def by_keyword(x):
     block = own.Composite(6, 1)
     scaled, _ = block(x, scale=-5.0)
@@ -191,6 +211,7 @@ GRAPHS = {
     "pointwise": pointwise,
     "sums": sums,
     "of_the_users": lambda x: own.Left()(x) - own.Sides()(x),
+    "training_and_mask": lambda x: TakesTraining()(x, training=False, mask=None),
     "wide": lambda x: MaskedConv2D(4, (1, 5), "B")(MaskedConv2D(5, (5, 1), "B")(x)),
     "rows": lambda x: RowLSTM(5, 7, use_bias=False)(x),
     "by_keyword": by_keyword,
@@ -264,6 +285,13 @@ def test_conditions_meet_the_image_as_maps():
     vector = model_of(lambda x, label: x + layers.Embedding(3, 6)(label), label)
     with pytest.raises(ValueError, match=r"no height and width.*\(batch, 1, 1, chan"):
         vector.generate(2, conditions=[0, 1])
+
+
+def test_layers_of_layers_may_make_maps_of_vectors():
+    vector = keras.Input((3,), name="vector")
+    model = model_of(lambda x, vector: AddsVector()(x, vector), vector)
+    given = {"vector": np.random.default_rng(0).normal(size=(6, 3))}
+    assert_sampled_as_computed(model, 6, given)
 
 
 def test_a_graph_of_a_sequential_model():
@@ -598,6 +626,14 @@ def test_other_layers_are_refused_by_name(kind):
         model.generate(1, seed=0)
     # It recommends other samplers only for graphs that it does not find wrong.
     assert ("fixed_point" in str(caught.value)) == (kind in CAUSAL)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not support masking")
+def test_a_mask_is_not_dropped():
+    """The sampler cannot repeat what a causal layer does with it."""
+    model = model_of(lambda x: TakesTraining()(x, mask=x > 0))
+    with pytest.raises(ValueError, match="TakesTraining.*does not take.*mask"):
+        model.generate(1, seed=0)
 
 
 class OwnModel(layers.Layer):
