@@ -2,12 +2,10 @@
 
 Each function is one test of a hypothesis: called with samples of the right distribution
 it fails with a probability of about `LEVEL`, for all its comparisons together. Tests
-without these functions state their own statistic and level. The known levels of the
-suite, those of about 200 calls included, sum to less than 1 in 1,000. Not known are
-those of the distances in `test_candidates.py` and `test_oriented_model.py`, of the
-bounds of a trained model in `test_vae.py`, and of the tests
-`test_marginal_likelihood_whatever_the_encoder` and
-`test_mixed_precision_reaches_the_loss_of_float32`.
+without these functions state their own statistic and level. The levels of the suite,
+those of about 200 calls included, sum to less than 1 in 1,000. Not among them is
+`test_mixed_precision_reaches_the_loss_of_float32`, which compares trained models and
+states how far apart they were for other seeds.
 
 That is the probability to fail when random numbers change: with another seed, or with a
 version of NumPy or TensorFlow that draws others. Seeds are fixed, by each test or for

@@ -112,10 +112,15 @@ def test_bounds_are_ordered_for_another_posterior(exact):
 )
 def test_marginal_likelihood_whatever_the_encoder(exact, width, shift):
     set_posterior(exact.model, exact, width, shift)
-    estimate = exact.model.marginal_log_likelihood(exact.images, seed=1)
+    # Measured over 16 seeds, a value has a deviation of at most 0.036, and their mean
+    # one of 0.0065: the limits are at least 7.7 deviations, a level below 1e-9 if
+    # errors are normal. With the 50 samples of the default, they are not: one was 1.4.
+    estimate = exact.model.marginal_log_likelihood(
+        exact.images, seed=1, num_samples=400
+    )
     assert (estimate.dtype, estimate.shape) == (np.float32, (12,))
-    np.testing.assert_allclose(estimate, exact.log_prob, atol=0.6)
-    np.testing.assert_allclose(estimate.mean(), exact.log_prob.mean(), atol=0.15)
+    np.testing.assert_allclose(estimate, exact.log_prob, atol=0.3)
+    np.testing.assert_allclose(estimate.mean(), exact.log_prob.mean(), atol=0.05)
 
 
 def test_seeds_and_data_sets(exact):

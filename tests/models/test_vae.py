@@ -41,8 +41,10 @@ def test_training_and_evaluation_are_of_the_bound(model):
     assert (np.array(history["kl"]) >= 0).all()
     elbo = model.elbo(IMAGES, num_samples=500, seed=0).mean()
     logs = model.evaluate(IMAGES, verbose=0, return_dict=True)
-    np.testing.assert_allclose(logs["elbo"], elbo, atol=1)
-    np.testing.assert_allclose(history["val_elbo"][-1], elbo, atol=1)
+    # Measured over 30 seeds, an evaluation with one sample has a deviation of 0.042:
+    # the limits are 7 deviations, a level below 1e-9.
+    np.testing.assert_allclose(logs["elbo"], elbo, atol=0.3)
+    np.testing.assert_allclose(history["val_elbo"][-1], elbo, atol=0.3)
 
 
 def test_bounds_by_hand(model):

@@ -193,7 +193,7 @@ def test_total_variation_to_the_exact_conditional_falls():
     joint = np.exp(model.log_prob(every).astype("float64"))
     np.testing.assert_allclose(joint.sum(), 1, rtol=1e-5)
     original = np.array([[1, 1, 0], [1, 0, 1]])[..., None]
-    num_images = 1000
+    num_images = 4000
     images = np.broadcast_to(original, (num_images, *original.shape))
     for known in np.array([[[0, 0, 0], [1, 0, 1]], [[1, 0, 0], [0, 1, 1]]]):
         fits = ((every == original)[..., 0] | (known == 0)).all(axis=(1, 2))
@@ -209,6 +209,9 @@ def test_total_variation_to_the_exact_conditional_falls():
             numbers = completed.reshape(num_images, -1) @ 2 ** np.arange(6)[::-1]
             drawn = np.bincount(numbers, minlength=64) / num_images
             distances[num_candidates] = np.abs(drawn - exact).sum() / 2
-        # 1,000 exact draws also leave a distance of about 0.03.
+        # Measured over 12 seeds, the distances are 0.57 and at most 0.017 on average.
+        # One drawn image moves them by at most 1 / 4,000. So by McDiarmid's inequality,
+        # they are beyond these limits with a probability of exp(-2 * 4,000 * 0.043^2),
+        # which is 3e-7.
         assert distances[1] > 0.5, distances
         assert distances[64] < 0.06, distances
