@@ -3,15 +3,18 @@
     python examples/evaluate.py PixelRNN/mnist_diagonal_1x32
     python examples/evaluate.py PixelRNN/mnist_diagonal_1x32 --data binarized_mnist
     python examples/evaluate.py outputs/mnist_1x32 --card keras_genimg/presets/trained
+    python examples/evaluate.py outputs/classes --preset PixelCNN/mnist_classes
 
 A preset's name loads its trained weights and prints what they reach, with the figures
 of their card. A folder that `genimg-train` wrote gives the weights of the run, rounded
 to half precision. `--card` writes weights and card of a run as files of the package,
-and adds the figures of a preset to its card. Binary test images are binarized once,
-with the seed that the card names; `binarized_mnist` is the fixed set of the papers, and
-the test set of what was trained on it. Images of 256 levels are also written as PNG and
-WebP files and, with the package `pillow-jxl-plugin`, as JPEG XL, all lossless, to
-compare the bits.
+and adds the figures of a preset to its card. `--preset` names the preset that they
+become, if the run trained a model of this preset by the name of another one, as
+`genimg-train --preset PixelCNN/mnist --labels` does. Binary test images are binarized
+once, with the seed that the card names; `binarized_mnist` is the fixed set of the
+papers, and the test set of what was trained on it. Images of 256 levels are also
+written as PNG and WebP files and, with the package `pillow-jxl-plugin`, as JPEG XL, all
+lossless, to compare the bits.
 
 Autoregressive models also generate 768 images and compute their nats. The entropies of
 the sub-pixels, each given those drawn before it, are what these nats are on average if
@@ -46,17 +49,22 @@ LICENSES = {
 
 
 def drawn_nats_of(model):
-    """Return the nats of images that an autoregressive model generates.
+    """Return the nats of images that an autoregressive model generates, of all classes.
 
     The mean of `nats_minus_entropies` is 0 for a sampler that agrees with the model. It
     is left out if the colors of a pixel are coupled.
     """
+    import numpy as np
     import tensorflow as tf
 
     from keras_genimg.commands.reports import mean_of
 
-    images = model.generate(NUM_DRAWN, seed=DRAWN_SEED)
-    params = tf.constant(model.predict(images, verbose=0))
+    labels = None
+    if model.class_names:
+        labels = {"label": np.arange(NUM_DRAWN) % len(model.class_names)}
+    images = model.generate(NUM_DRAWN, seed=DRAWN_SEED, conditions=labels)
+    inputs = {"images": images, **labels} if labels else images
+    params = tf.constant(model.predict(inputs, verbose=0))
     nats = -model.likelihood.log_prob_of_images(params, images).numpy()
     found = {"images": NUM_DRAWN, "seed": DRAWN_SEED, **mean_of("nats", nats)}
     if not model.likelihood.couples_colors:
@@ -80,11 +88,18 @@ def bits_of(report, images):
 
 
 def report_of(model, images, num_samples):
-    """Return nats with their standard error, of all images and of the first ones."""
+    """Return nats with their standard error, of all images and of the first ones.
+
+    Args:
+        model: A model.
+        images: Array of images, or a dict of images and labels.
+        num_samples: Samples of an image for a bound of its nats.
+    """
     from keras_genimg.commands.reports import mean_of, nats_of
+    from keras_genimg.commands.training_images import images_in
 
     found = nats_of(model, images, num_samples, batch_size=100)
-    report: dict[str, float] = {"images": len(images)}
+    report: dict[str, float] = {"images": len(images_in(images))}
     for name, nats in found.items():
         report |= mean_of(name, nats)
         report[f"{name}_of_first_{FIRST}"] = round(float(nats[:FIRST].mean()), 4)
@@ -172,13 +187,13 @@ def how_images_were_made(config, trained, binarizes):
     return {"training_images": training, "held_out": held_out, "test_images": test}
 
 
-def card_of(run, model, report):
-    """Return how a model was trained and what it reached."""
+def card_of(run, preset, model, report):
+    """Return how the weights of a preset were trained and what they reach."""
     config = json.loads((run / "config.json").read_text())
     trained = json.loads((run / "report.json").read_text())
     curve = (run / "log.csv").read_text().splitlines()
     return {
-        "preset": config["preset"],
+        "preset": preset,
         "data": config["data"],
         "data_version": trained.get("data_version"),
         "license": LICENSES[config["data"]["name"]],
@@ -199,11 +214,23 @@ def card_of(run, model, report):
     }
 
 
+def check_weights_fit(model, preset):
+    """End the process unless the weights of a model have the shapes of a preset."""
+    from keras_genimg import models
+
+    family, name = preset.split("/")
+    expected = getattr(models, family).from_preset(name)
+    shapes, known = ([w.shape for w in m.weights] for m in (model, expected))
+    if shapes != known:
+        sys.exit(f"--preset {preset} has other weights than the model of the run")
+
+
 def main():
     """Run the whole example."""
     parser = command_parser(__doc__)
     add = parser.add_argument
     add("model", metavar="FAMILY/PRESET | RUN", help="a preset, or a run folder")
+    add("--preset", metavar="FAMILY/PRESET", help="preset of a run (what it trained)")
     add("--data", choices=["binarized_mnist"], help="test images (those of the preset)")
     add("--images", type=int, metavar="N", help="only the first N test images")
     add("--samples", type=int, default=5000, help="samples an image for log p (5000)")
@@ -214,11 +241,16 @@ def main():
 
     run = pathlib.Path(arguments.model)
     is_run = (run / "model.keras").is_file()
-    if not is_run:
-        try:
+    try:
+        if not is_run:
             family, name = find_preset(arguments.model)
-        except ValueError as error:
-            parser.error(f"{run} is no folder of genimg-train. {error}")
+        elif arguments.preset:
+            find_preset(arguments.preset)
+    except ValueError as error:
+        hint = "" if is_run else f"{run} is no folder of genimg-train. "
+        parser.error(f"{hint}{error}")
+    if arguments.preset and not is_run:
+        parser.error("--preset is for a run folder")
 
     from genimg_export.quiet_start import import_tensorflow
 
@@ -235,10 +267,11 @@ def main():
         if arguments.card and arguments.data:
             parser.error("--card of a run begins without --data")
         config = json.loads((run / "config.json").read_text())
-        own, found = data_of(config["preset"]), dict(config["data"])
+        preset = arguments.preset or config["preset"]
+        own, found = data_of(preset), dict(config["data"])
         found.pop("random_flip", None)  # Test images are as they are.
         if FIXED_BITS.get(found["name"]) == own["name"]:
-            own = data_of(config["preset"], found["name"])
+            own = data_of(preset, found["name"])
         if found != as_written(own):
             sys.exit(
                 f"{run} was not trained on the images of its preset, {own}. Received: "
@@ -256,6 +289,8 @@ def main():
             except OSError as error:
                 sys.exit(f"--card describes the run before {run}, too: {error}")
         model = keras.models.load_model(run / "model.keras")
+        if arguments.preset:
+            check_weights_fit(model, preset)
         rounded = [np.asarray(w, "float16") for w in model.get_weights()]
         model.set_weights([w.astype("float32") for w in rounded])
     else:
@@ -268,7 +303,7 @@ def main():
     options = {"likelihood": model.likelihood, "seed": TEST_SEED}
     data = {"name": arguments.data} if arguments.data else own
     test = datasets.as_array(datasets.load(split="test", **data, **options))
-    test = test[: arguments.images]
+    test = keras.tree.map_structure(lambda array: array[: arguments.images], test)
     found = report_of(model, test, arguments.samples)
     if model.likelihood.num_values == 256:
         found |= bits_of(found, test)
@@ -280,7 +315,10 @@ def main():
         print("The card of the weights:")
         print(json.dumps({k: card[k] for k in card if k in report}, indent=1))
     if arguments.card:
-        card = card_of(run, model, report) if card is None else {**card, **report}
+        if card is None:
+            card = card_of(run, preset, model, report)
+        else:
+            card |= report
         owner, name = card["preset"].split("/")
         path = arguments.card / f"{owner}-{name}.json"
         path.write_text(json.dumps(card, indent=1) + "\n")

@@ -30,13 +30,18 @@ def image_options(arguments, preset):
     """Return the arguments of `datasets.load` that name and resize the images."""
     options: dict[str, Any] = dict(preset.data)
     if arguments.data is not None:
-        options = {"name": arguments.data}
+        options = {**_labels_of(preset), "name": arguments.data}
     for size in ("image_size", "crop_size"):
         if getattr(arguments, size) is not None:
             options[size] = getattr(arguments, size)
     if arguments.random_flip:
         options["random_flip"] = True
     return options
+
+
+def _labels_of(preset):
+    """Return the argument of `datasets.load` for the labels that a preset needs."""
+    return {key: preset.data[key] for key in ("labels",) if key in preset.data}
 
 
 def fitting_size(folder):

@@ -100,6 +100,12 @@ _latent_digits = _presets_on(
     _DRAW_RECIPE,
 )
 
+_PIXEL_CNN_MNIST = {"units": 24, "num_blocks": 10, "first_kernel_size": 55}
+_PIXEL_CNN_MNIST_RECIPE = replace(
+    _MNIST_RECIPE, epochs=19, batch_size=32, learning_rate=4e-3
+)
+_TEN_DIGITS = {"num_classes": 10, "class_names": tuple("0123456789")}
+
 PIXEL_CNN = {
     "cifar10_15x128": _large_cifar10(
         "PixelCNN of 15 blocks on CIFAR-10. The paper: RMSProp, batches of 16.",
@@ -113,8 +119,14 @@ PIXEL_CNN = {
     "mnist": _mnist(
         "PixelCNN of ten blocks on binarized MNIST. Its first kernel is as wide as two "
         "images and reaches all earlier pixels; the paper's has seven pixels.",
-        {"units": 24, "num_blocks": 10, "first_kernel_size": 55},
-        replace(_MNIST_RECIPE, epochs=19, batch_size=32, learning_rate=4e-3),
+        _PIXEL_CNN_MNIST,
+        _PIXEL_CNN_MNIST_RECIPE,
+    ),
+    "mnist_classes": Preset(
+        "The PixelCNN of `mnist` with the digit as a condition.",
+        {**_MNIST, **_PIXEL_CNN_MNIST, **_TEN_DIGITS},
+        replace(_PIXEL_CNN_MNIST_RECIPE, tried=False),
+        {"name": "mnist", "labels": True},
     ),
     "photo_patches": Preset(
         "Small PixelCNN for color crops of photographs. `genimg-train` takes it for a "

@@ -79,3 +79,12 @@ def test_every_preset_trains_a_step(family, name, tmp_path, monkeypatch):
     assert np.isfinite(
         model.train_on_batch(next(iter(train)), return_dict=True)["loss"]
     )
+
+
+def test_other_images_come_with_the_labels_that_a_preset_needs():
+    presets = models.PixelCNN.presets
+    sizes = {"image_size": None, "crop_size": None}
+    given = types.SimpleNamespace(data="fashion_mnist", random_flip=False, **sizes)
+    assert image_options(given, presets["mnist"]) == {"name": "fashion_mnist"}
+    with_labels = {"name": "fashion_mnist", "labels": True}
+    assert image_options(given, presets["mnist_classes"]) == with_labels

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from keras_genimg.commands.training_images import TEST_SEED
+from keras_genimg.datasets import as_array, load
+from keras_genimg.models import PixelCNN
 from keras_genimg.presets import weights as preset_weights
 from tests.datasets.written_sets import write_set
 
@@ -33,7 +36,7 @@ def folder(tmp_path_factory):
     weights, data = folder / "weights", folder / "data"
     weights.mkdir()
     images = np.random.default_rng(0).integers(0, 256, (12, 28, 28, 1), np.uint8)
-    options = {"labels": [0] * 12, "splits": ("train", "test")}
+    options = {"labels": np.arange(12) % 10, "splits": ("train", "test")}
     for name in ("fashion_mnist", "mnist"):
         version = pathlib.Path(tfds.builder(name, data_dir=data).data_dir).name
         write_set(data, name, images, images.shape[1:], version=version, **options)
@@ -149,3 +152,25 @@ def test_runs_that_a_card_cannot_describe_are_refused(
     with pytest.raises(SystemExit, match=text):
         run_example("evaluate.py --card", tmp_path, run)
     assert not list(tmp_path.glob("*.json"))
+
+
+def test_a_run_with_labels_becomes_the_weights_of_a_preset_with_classes(
+    folder, run_example, tmp_path
+):
+    run, weights = tmp_path / "classes", folder / "weights"
+    command = "genimg-train --preset PixelCNN/mnist --labels --epochs 1 --samples 0"
+    run_example(f"{command} --output", run)
+    printed = run_example(
+        "evaluate.py --preset PixelCNN/mnist_classes --card", weights, run
+    )
+    card = preset_weights.read_card("PixelCNN", "mnist_classes")
+    assert f'"nats": {card["nats"]}' in printed
+    assert card["command"] == f"{command.removesuffix(' --samples 0')} --batch-size 32"
+
+    model = PixelCNN.from_preset("mnist_classes", weights=True)
+    options = {"labels": True, "likelihood": "bernoulli", "seed": TEST_SEED}
+    nats = -model.log_prob(as_array(load("mnist", "test", **options))).mean()
+    np.testing.assert_allclose(card["nats"], nats, rtol=1e-4)
+
+    with pytest.raises(SystemExit, match="not trained on the images of its preset"):
+        run_example("evaluate.py --preset PixelCNN/mnist", run)
