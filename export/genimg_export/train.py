@@ -216,7 +216,7 @@ def main():
 
 def run_command(arguments):
     """Train a model, and publish it if the command line asks for that."""
-    print("[1/4] Starting TensorFlow", flush=True)
+    print("[1/5] Starting TensorFlow", flush=True)
     import_tensorflow()
     from keras_genimg.commands.train import train
     from keras_genimg.ops.workers import is_chief

@@ -306,9 +306,6 @@ class Resume(ArrangingCallback):
             variable.assign(value if value.dtype.kind != "V" else value.view(dtype))
         # These wait until Keras has reset the metrics.
         self._metrics = state.values[len(variables) :]
-        if self.verbose:
-            place = f"epoch {self._first_epoch + 1}, batch {self._position + 1}"
-            print(f"Resuming at {place}.")
 
     def on_train_begin(self, logs: Any = None) -> None:
         if self._epoch_values is None:
@@ -318,6 +315,11 @@ class Resume(ArrangingCallback):
             )
         if self._first_epoch + self._position == 0:
             return
+        if self.verbose and self._first_epoch >= self.params["epochs"]:
+            print(f"All {self.params['epochs']} epochs are trained already.")
+        elif self.verbose:
+            place = f"epoch {self._first_epoch + 1}, batch {self._position + 1}"
+            print(f"Resuming at {place}.")
         # These are the same bits as at the end of the epoch.
         for swap in self._swaps:
             expect_no_averages(swap)

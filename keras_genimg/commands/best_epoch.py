@@ -54,7 +54,11 @@ def score_start(model: GenerativeModel, held_out, epochs, output, chief):
             model.save_weights(output / BEST)
         with atomic_path(output / START) as unfinished:
             unfinished.write_text(json.dumps({"val_loss": loss}) + "\n")
-        print(f"Epoch 0/{epochs}, before training - val_loss: {loss:.4f}", flush=True)
+        note = "it may rise at first, while the learning rate is high"
+        print(
+            f"Epoch 0/{epochs}, before training - val_loss: {loss:.4f} ({note})",
+            flush=True,
+        )
 
 
 def keep_best(model: GenerativeModel, held_out, output):

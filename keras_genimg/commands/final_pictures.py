@@ -38,9 +38,11 @@ def write_pictures(model: GenerativeModel, held_out, sample_grid, num_samples):
     folder.mkdir(parents=True, exist_ok=True)
     sample_grid.set_model(model)
     sample_grid.write(folder / "samples.png")
+    names = model.class_names
+    rows = f", a row for each of {', '.join(names)}" if names else ""
     lines = [
         f"Pictures of the trained model, in {folder}:",
-        f"  samples.png: {sample_grid.num_images} generated images",
+        f"  samples.png: {sample_grid.num_images} generated images{rows}",
     ]
     # Small images of means hold no pixels of the large one.
     of_means = isinstance(model, MultiScalePixelRNN) and model.subsampling == "box"

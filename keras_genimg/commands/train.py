@@ -28,6 +28,7 @@ from keras_genimg.commands.best_epoch import (
     what_to_try,
 )
 from keras_genimg.commands.final_pictures import write_pictures
+from keras_genimg.commands.label_effect import label_effect
 from keras_genimg.commands.reports import report_of
 from keras_genimg.commands.training_images import (
     data_facts,
@@ -144,7 +145,7 @@ def train(arguments, family, name):
     if arguments.mixed_precision:
         keras.mixed_precision.set_global_policy(f"mixed_{arguments.mixed_precision}")
     run = planned_run(arguments, getattr(models, family), name, strategy)
-    print(f"[2/4] Reading {run.options['name']}", flush=True)
+    print(f"[2/5] Reading {run.options['name']}", flush=True)
     images = read_images(run)
     if not arguments.preset:
         fit_epochs(run)
@@ -154,7 +155,7 @@ def train(arguments, family, name):
     config = run.config
     check_same_run(run.output / "config.json", config)
 
-    print(f"[3/4] Building {run.preset}", flush=True)
+    print(f"[3/5] Building {run.preset}", flush=True)
     with strategy.scope() if strategy else contextlib.nullcontext():
         model = make_model(run)
         model.compile(run.recipe.optimizer(len(run.train)))
@@ -166,10 +167,11 @@ def train(arguments, family, name):
         write_json(run.output / "config.json", {**config, **facts})
 
     print(
-        "[4/4] Training (checking and compiling first; may take a minute)", flush=True
+        "[4/5] Training (checking and compiling first; may take a minute)", flush=True
     )
     found = fit(run, model)
     model.save(run.output / "model.keras")
+    print("[5/5] Measuring test images, and drawing pictures of a folder", flush=True)
     report = {
         **config,
         "likelihood": str(run.likelihood),
@@ -178,9 +180,14 @@ def train(arguments, family, name):
         **report_of(model, run.test, arguments.test_samples),
         **found,
     }
+    if run.class_names and len(run.class_names) > 1:
+        effect = label_effect(model, run.test, len(run.class_names))
+        report["labels"] = dataclasses.asdict(effect)
     if run.chief:
         write_json(run.output / "report.json", report)
-        print(json.dumps(report, indent=1))
+        print(summary(report, run.output / "report.json"))
+        if "labels" in report:
+            print(effect)
         if isinstance(run.options["name"], pathlib.Path) and arguments.samples:
             held_out = run.test if run.held_out is None else run.held_out
             grid = sample_grid(run, run.output / "pictures")
@@ -189,6 +196,16 @@ def train(arguments, family, name):
             losses, dimensions = held_out_losses(run.output), math.prod(run.image_shape)
             print(what_to_try(losses, run.recipe.epochs, run.output, dimensions))
     return model, run.output
+
+
+def summary(report, path):
+    """Return the figures of a report that a user looks for first, as a text."""
+    bound = "at most " if "num_samples" in report else ""
+    return (
+        f"{report['images']:,} test images: {bound}{report['bits_per_dim']:.3f} bits "
+        f"per dimension, {bound}{report['nats']:,.2f} ± "
+        f"{report['nats_standard_error']:,.2f} nats an image. More in {path}"
+    )
 
 
 def planned_run(arguments, family, name, strategy):
@@ -449,13 +466,39 @@ def check_same_run(path, config):
     """Exit if a run folder holds another run, before anything in it is changed."""
     if not path.exists():
         return
-    saved = json.loads(path.read_text())
-    for key in config.keys() - {"versions"}:
-        if saved.get(key, {} if key == "set" else None) != config[key]:
-            sys.exit(
-                f"{path.parent} holds a run with {key}={saved.get(key)!r}. Use another "
-                f"--output. Received: {key}={config[key]!r}"
-            )
+    saved, given = (as_options(each) for each in (json.loads(path.read_text()), config))
+    changed = [key for key in saved | given if saved.get(key) != given.get(key)]
+    if changed:
+        before, now = (
+            ", ".join(shown_option(key, options.get(key)) for key in changed)
+            for options in (saved, given)
+        )
+        sys.exit(
+            f"{path.parent} holds a run {before}. Use another --output, or the options "
+            f"of that run to continue it. Received: a run {now}"
+        )
+
+
+def as_options(config):
+    """Return the settings of a run by option of the command line."""
+    settings = {**config, **config["data"], "data": config["data"]["name"]}
+    names = ("preset", "data", "held_out", "epochs", "batch_size", "learning_rate")
+    names += ("mixed_precision", "set", "orders", "start_from")
+    names += tuple(config["data"].keys() - {"name"})
+    return {
+        f"--{name.replace('_', '-')}": settings[name]
+        for name in names
+        if settings.get(name) not in (None, False, {})
+    }
+
+
+def shown_option(name, value):
+    """Return how an option was given, or that it was not, as a text."""
+    if value is None:
+        return f"without {name}"
+    if name == "--set":
+        value = " ".join(f"{key}={json.dumps(each)}" for key, each in value.items())
+    return f"with {name}" if value in (True, "True") else f"with {name} {value}"
 
 
 def optimizer_facts(optimizer):

@@ -80,7 +80,7 @@ def test_a_run_writes_its_model_samples_and_log(digits_run):
 def test_a_finished_run_is_not_trained_again(digits_run, train_here):
     shutil.copytree(digits_run, "run")
     output = train_here(DIGITS)
-    assert "Resuming at epoch 3" in output and "Epoch 3/" not in output
+    assert "All 2 epochs are trained already." in output and "Epoch 3/" not in output
     nats = read_json(digits_run / "report.json")["nats"]
     assert read_json("run/report.json")["nats"] == nats
 
@@ -88,7 +88,7 @@ def test_a_finished_run_is_not_trained_again(digits_run, train_here):
 @pytest.mark.slow
 def test_a_run_with_other_arguments_is_refused(digits_run, train_here):
     shutil.copytree(digits_run, "run")
-    with pytest.raises(SystemExit, match="holds a run with epochs=2.*epochs=3"):
+    with pytest.raises(SystemExit, match="a run with --epochs 2. Use.*with --epochs 3"):
         train_here("--preset VAE/digits --epochs 3 --output run")
     assert read_json("run/config.json")["epochs"] == 2
 
@@ -203,7 +203,7 @@ def test_a_color_folder_alone_keeps_all_levels(color_run):
 
 @pytest.mark.slow
 def test_a_run_prints_its_steps_and_what_to_do_next(color_run):
-    assert color_run.printed.startswith("[1/4] Starting TensorFlow")
+    assert color_run.printed.startswith("[1/5] Starting TensorFlow")
     assert not (color_run.folder / "run" / "pictures").exists()  # By --samples 0.
     for text in (
         "Model: PixelCNN/photo_patches, DiscretizedLogisticMixture(",
@@ -271,7 +271,11 @@ def test_subfolders_become_classes(classes_run):
     images, label = test["images"] // 255, test["label"]
     right, wrong = (model.log_prob([images, x]).mean() for x in (label, 1 - label))
     assert right > wrong + 0.1
-    assert read_json(folder / "run" / "report.json")["test_images"] == len(images) == 6
+    report = read_json(folder / "run" / "report.json")
+    assert report["test_images"] == len(images) == 6
+    found = report["labels"]
+    np.testing.assert_allclose(found["nats"], right - wrong, rtol=1e-5)
+    assert f"a test image is {found['nats']:.1f} nats likelier with its own" in printed
 
 
 @pytest.mark.slow
@@ -285,6 +289,7 @@ def test_a_run_on_a_folder_ends_with_pictures(classes_run):
     )
     assert "the 6 held-out images that the model finds most likely" in printed
     assert all(f"  {name}: " in printed for name in found)
+    assert "samples.png: 4 generated images, a row for each of dark, light" in printed
 
     model = keras.models.load_model(folder / "run" / "model.keras")
     options = {"likelihood": "bernoulli", "binarize": "fixed", "labels": True}
@@ -417,7 +422,9 @@ def test_a_run_without_orders_is_not_continued_with_them(oriented_run, train_her
     for name in ("images", "plain"):
         shutil.copytree(oriented_run / name, name)
     command = f"{SMALL} --epochs 3 --learning-rate 0.03 --output plain --orders"
-    with pytest.raises(SystemExit, match="holds a run with orders=None.*orders=True"):
+    with pytest.raises(
+        SystemExit, match="holds a run without --orders. Use.*a run with --orders"
+    ):
         train_here(command)
 
 
