@@ -1,9 +1,9 @@
 """A random choice of mutants.
 
 A binary operator has eleven mutants and a constant two. So each place in the code is as
-likely as any other, and has one of its mutants. Operators in annotations, such as
-`int | None`, are left out, since their mutants fail at import, which shows nothing
-about tests.
+likely as any other, and has one of its mutants. Two kinds of places are left out, whose
+mutants show nothing about tests: annotations such as `int | None`, which then fail at
+import, and the `strict` of `zip`, which asserts that lengths are equal.
 """
 
 import ast
@@ -26,14 +26,14 @@ def keep_sample(database, checkout, number, seed):
         The number of places among which it chose.
     """
     places = collections.defaultdict(list)
-    annotated = {}
+    left_out = {}
     for item in database.work_items:
         (mutation,) = item.mutations
         path = mutation.module_path
-        if path not in annotated:
-            annotated[path] = annotations((checkout / path).read_text())
+        if path not in left_out:
+            left_out[path] = silent_places((checkout / path).read_text())
         line, column = mutation.start_pos
-        if not any(first <= (line, column) < last for first, last in annotated[path]):
+        if not any(first <= (line, column) < last for first, last in left_out[path]):
             places[str(path), line, column].append(item)
     choose = random.Random(seed)
     chosen = choose.sample(sorted(places), min(number, len(places)))
@@ -49,14 +49,15 @@ def _what(item):
     return mutation.operator_name, mutation.occurrence
 
 
-def annotations(source):
-    """Return the first and last `(line, column)` of each annotation in a text."""
-    found = []
+def silent_places(source):
+    """Return the first and last `(line, column)` of what has no mutants in a text."""
+    nodes = []
     for node in ast.walk(ast.parse(source)):
-        for name in ("annotation", "returns"):
-            annotation = getattr(node, name, None)
-            if annotation is not None:
-                first = annotation.lineno, annotation.col_offset
-                last = annotation.end_lineno, annotation.end_col_offset
-                found.append((first, last))
-    return found
+        nodes += [getattr(node, name, None) for name in ("annotation", "returns")]
+        if isinstance(node, ast.keyword) and node.arg == "strict":
+            nodes.append(node.value)
+    return [
+        ((node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset))
+        for node in nodes
+        if node is not None
+    ]

@@ -60,12 +60,15 @@ def test_tests_within_a_limit():
     assert within(tests, 5) == ["a"]
 
 
-def test_annotations_have_no_mutants():
+def test_annotations_and_strict_zips_have_no_mutants():
     sampled = pytest.importorskip("tests.mutation.sampled")
-    source = "def f(x: int | None = 1 + 2) -> str | None: ..."
-    assert sorted(sampled.annotations(source)) == [
+    source = (
+        "def f(x: int | None = 1 + 2) -> str | None: ...\nzip(a, b + 1, strict=True)"
+    )
+    assert sorted(sampled.silent_places(source)) == [
         ((1, 9), (1, 19)),
         ((1, 32), (1, 42)),
+        ((2, 21), (2, 25)),
     ]
 
 
