@@ -3,6 +3,7 @@ import io
 import os
 import runpy
 import shutil
+import signal
 import sys
 from contextlib import nullcontext, redirect_stdout
 from unittest import mock
@@ -17,6 +18,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 # By default, the first worker would take all memory of a GPU.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+# A shell that runs pytest in the background lets it ignore Ctrl-C, and with it the
+# commands that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples in each run; once a week, and with RANDOM_EXAMPLES=1, new ones. What
 # fails prints a line that repeats it.
