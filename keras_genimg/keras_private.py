@@ -6,10 +6,12 @@ for, why no public name will do, and the versions that it was seen in; a test of
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
+from keras.src.backend import AutocastScope
 from keras.src.models.functional import Functional
 from keras.src.ops import core, math, nn, numpy
 from tensorflow.python.ops import control_flow_util
@@ -49,6 +51,23 @@ def forget_losses(layer: keras.Layer) -> None:
     Seen in Keras 3.12.1 to 3.16.0.dev (`Layer._clear_losses`).
     """
     layer._clear_losses()
+
+
+def autocast_scope(operation: keras.Operation) -> AbstractContextManager[Any]:
+    """Return a context in which variables are read as in a call of a layer.
+
+    A layer of mixed precision casts its variables to its compute dtype. Keras does so
+    while `__call__` runs, but not in `compute_output_spec` or a plain `call`, which the
+    sampler traces; there, half and full precision would meet.
+
+    Seen in Keras 3.12.1 to 3.16.0.dev (`backend.AutocastScope`).
+    """
+    is_mixed = (
+        isinstance(operation, keras.Layer)
+        and operation.autocast
+        and operation.compute_dtype != operation.variable_dtype
+    )
+    return AutocastScope(operation.compute_dtype) if is_mixed else nullcontext()
 
 
 # Graphs of functional models.

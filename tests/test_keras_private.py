@@ -90,6 +90,21 @@ def test_added_losses_are_forgotten():
     assert len(model.losses) == 1  # That of the weights.
 
 
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "float32", "bfloat16"])
+def test_variables_are_read_as_in_a_call(policy):
+    layer = layers.Dense(2, dtype=policy)
+    expected = layer(ONES)
+    with private.autocast_scope(layer):
+        assert layer.call(ops.cast(ONES, layer.compute_dtype)).dtype == expected.dtype
+    outside = layer.kernel + 0
+    assert outside.dtype == layer.variable_dtype
+
+
+def test_operations_have_no_scope():
+    with private.autocast_scope(keras.Operation()):
+        assert (keras.Variable(1.0) + 0).dtype == "float32"
+
+
 def test_arguments_of_each_call_of_a_layer():
     layer, inputs = layers.BatchNormalization(), keras.Input((3,))
     assert private.arguments_of_calls(layer) == []

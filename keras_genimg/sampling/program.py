@@ -12,7 +12,12 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from keras_genimg.keras_private import operation_classes, run_graph, runs_its_graph
+from keras_genimg.keras_private import (
+    autocast_scope,
+    operation_classes,
+    run_graph,
+    runs_its_graph,
+)
 from keras_genimg.layers.causal_layer import CausalLayer, is_stepped
 from keras_genimg.model_types import FunctionalModel
 from keras_genimg.sampling.formulas import AffineWeights
@@ -154,7 +159,8 @@ class Program:
 
         def call(operation: keras.Operation, /, *args: Any, **kwargs: Any) -> Any:
             given, named = keras.tree.map_structure(spec_of, (args, kwargs))
-            specs = operation.compute_output_spec(*given, **named)
+            with autocast_scope(operation):
+                specs = operation.compute_output_spec(*given, **named)
             if dtype is not None:
                 read = functools.partial(_read, dtype)
                 args, kwargs = tf.nest.map_structure(read, (args, kwargs))
@@ -244,7 +250,8 @@ class Program:
             (args, kwargs),
         )
         try:
-            graph = keras.Model(specs, layer.call(*args, **kwargs))
+            with autocast_scope(layer):
+                graph = keras.Model(specs, layer.call(*args, **kwargs))
         except Exception as error:  # Custom code can raise anything.
             reason = "cannot be traced, since its call fails on symbolic tensors"
             raise refusal(layer, args, kwargs, reason) from error

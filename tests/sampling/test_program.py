@@ -16,6 +16,7 @@ from keras_genimg.layers import (
 )
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import AutoregressiveModel, PixelCNN
+from keras_genimg.ops.precision import in_float32
 from keras_genimg.sampling import incremental_sampler
 from keras_genimg.sampling.plan import Plan
 from keras_genimg.sampling.pointwise import Linear
@@ -519,6 +520,14 @@ def block_with_lora(x):
     return outputs
 
 
+def own_weights_and_lora(x):
+    """Its own weights are float32 and must be read as bfloat16."""
+    gated = Gated()
+    outputs = gated(x)
+    gated.dense.enable_lora(2)
+    return outputs["content"] * outputs["gate"]
+
+
 def layer_and_operation_of_one_name(x):
     return layers.Multiply()([x, 2 * x]) + layers.Add()([x, x])
 
@@ -529,6 +538,13 @@ def test_a_model_in_half_precision_has_a_twin_in_float32(body):
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     model = model_of(body)
     assert_ancestral(model, model.generate(4, seed=0), slack=0.06)
+
+
+def test_a_composite_layer_without_a_twin_reads_its_weights_in_half_precision():
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    model = model_of(own_weights_and_lora)
+    assert in_float32(model) is None
+    assert_sampled_as_computed(model)
 
 
 def test_a_constant_of_columns_that_keras_adds_to_rows():
