@@ -605,6 +605,7 @@ CAUSAL = {
     "MyConv2D": lambda x: MyConv2D(6, 1)(x),
     "Concatenate": lambda x: ops.glu(ops.concatenate([x, x], 2), axis=2),
     "Clip": lambda x: ops.clip(x, np.zeros((4, 6)), np.ones((4, 6))),
+    "Clip 'clip": lambda x: ops.clip(x, [[0.0] * 6] * 4, [[1.0] * 6] * 4),  # Lists.
 }
 UNCHECKED = {
     "Conv2D": lambda x: layers.Conv2D(6, 3, padding="same")(x),
