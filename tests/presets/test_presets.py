@@ -182,6 +182,7 @@ def test_the_shipped_weights_reach_what_their_card_says(owner, name):
         pytest.skip(f"TFDS_DATA_DIR has no prepared {data}")
     model = getattr(models, owner).from_preset(name, weights=True)
     options = {"likelihood": model.likelihood, "seed": 777, "batch_size": 1000}
+    options["labels"] = "labels" in card["data"]
     images = datasets.as_array(datasets.load(data, "test", **options).take(1))
     if hasattr(model, "elbo"):
         nats, reached = -model.elbo(images, seed=777), card["elbo_of_first_1000"]
