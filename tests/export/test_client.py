@@ -238,6 +238,27 @@ def test_command_names_the_classes(model, given, text, run_client, tmp_path):
     assert text in errors and errors.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "model, classes",
+    [("candidates", "red, green or 0"), ("pixels", "and a number from 0 to 2")],
+)
+def test_command_asks_for_a_class(model, classes, run_client, tmp_path):
+    Image.new("RGB", (5, 4)).save(tmp_path / "image.png")
+    image, out = tmp_path / "image.png", ("--output", tmp_path / "out")
+    for command in (("sample",), ("complete", image, image)):
+        _, errors = run_client(*command, *out, model=model, code=1)
+        assert errors == (
+            f"client: {model} draws images of a class: add --label {classes}\n"
+        )
+
+
+def test_command_by_grpc_asks_for_a_class(grpc_server, run_client, tmp_path):
+    at = ("--grpc", grpc_server.address)
+    options = {"at": at, "model": "candidates", "code": 1}
+    _, errors = run_client("sample", "--output", tmp_path, **options)
+    assert "add --label and its number" in errors
+
+
 def test_command_by_grpc_knows_no_names(grpc_server, run_client, tmp_path):
     command = ("sample", "--label", "green", "--output", tmp_path)
     at = ("--grpc", grpc_server.address)

@@ -45,7 +45,7 @@ def _size(size):
 
 def sample(client, arguments):
     """Draw images and write them to files."""
-    label = _label(client, arguments)
+    label = _label(client, arguments, "sample")
 
     def request(seeds):
         inputs = {"seed": seeds, **_labels(label, len(seeds))}
@@ -64,7 +64,7 @@ def complete(client, arguments):
     _, *shape = client.signature("complete").inputs["images"].shape
     image = _read_image(arguments.image, shape)
     known = _read_image(arguments.mask, [*shape[:2], 1])[..., 0] >= 128
-    label = _label(client, arguments)
+    label = _label(client, arguments, "complete")
 
     def request(seeds):
         return "complete", {
@@ -77,18 +77,33 @@ def complete(client, arguments):
     _draw_to_files(client, arguments, request)
 
 
-def _label(client, arguments):
+def _label(client, arguments, signature_name):
     """Return the label of the class that the command line asks for, or None.
 
     Raises:
-        ClientError: If the model has no such class.
+        ClientError: If the model has no such class, or takes one and none is asked for.
     """
     if arguments.label is None:
+        if "label" in client.signature(signature_name).inputs:
+            raise ClientError(
+                f"{arguments.model} draws images of a class: add --label "
+                f"{_classes(client.metadata)}"
+            )
         return None
     try:
         return label_of(arguments.label, client.class_names, arguments.model)
     except ValueError as error:
         raise ClientError(str(error)) from None
+
+
+def _classes(metadata):
+    """Return a text with the classes of a model, as its metadata describe them."""
+    if names := metadata.get("class_names"):
+        *others, last = names
+        return f"{', '.join(others)} or {last}" if others else last
+    sample = metadata.get("signatures", {}).get("sample", {}).get("inputs", {})
+    high = sample.get("label", {}).get("high")
+    return "and its number" if high is None else f"and a number from 0 to {high}"
 
 
 def _labels(label, num_images):

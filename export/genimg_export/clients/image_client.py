@@ -4,6 +4,7 @@ import concurrent.futures
 import dataclasses
 import random
 import time
+from typing import Any
 
 import numpy as np
 
@@ -91,7 +92,7 @@ class ImageClient:
         self.first_wait = first_wait
         # Before Python 3.12, `functools.cached_property` would make the clients of all
         # servers wait for each other.
-        self._signatures = self._class_names = None
+        self._signatures = self._metadata = None
 
     def call(self, function, *arguments):
         """Call a function of `model`, again and again while it may succeed.
@@ -122,15 +123,20 @@ class ImageClient:
         return self._signatures
 
     @property
-    def class_names(self) -> list[str]:
-        """Names of the classes of the input `label`, fetched once.
+    def metadata(self) -> dict[str, Any]:
+        """Metadata of the export, fetched once.
 
-        Empty if the model has none, or the server does not send them: TensorFlow
-        Serving does not, but the proxy in front of it does.
+        Empty if the server does not send them: TensorFlow Serving does not, but the
+        proxy in front of it does.
         """
-        if self._class_names is None:
-            self._class_names = self.call(self.model.class_names)
-        return self._class_names
+        if self._metadata is None:
+            self._metadata = self.call(self.model.metadata)
+        return self._metadata
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes of the input `label`; empty if none are known."""
+        return self.metadata.get("class_names", [])
 
     def signature(self, name):
         """Return the `Signature` called `name`.

@@ -96,21 +96,20 @@ class RestModel:
         except (AttributeError, KeyError, TypeError, ValueError):
             raise ClientError(f"{self._path}/metadata sent no signatures") from None
 
-    def class_names(self):
-        """Return a list of the names of the model's classes, empty without names."""
+    def metadata(self):
+        """Return the metadata of the export, empty if the server does not send them."""
         versions = self._versions(self._path)
         available = [number for number, state, _ in versions if state == "AVAILABLE"]
         # The proxy of TensorFlow Serving knows metadata by number, not by label.
         newest = max(available, default=0)
         try:
-            found = self._request(
+            return self._request(
                 "GET", f"{self._model}/versions/{newest}/assets/metadata"
             )
         except Unavailable:
             raise
         except ClientError:  # TensorFlow Serving itself sends no metadata.
-            return []
-        return found.get("class_names", [])
+            return {}
 
     def versions(self):
         """Return a list of `(number, state, error)` of the model's versions.
