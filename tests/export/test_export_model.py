@@ -35,6 +35,9 @@ def files(tmp_path_factory):
     logits = MaskedConv2D(1, 3, "A")(images)
     AutoregressiveModel(images, logits, "bernoulli").save(folder / "any_size.keras")
     (folder / "list.json").write_text("[1]")
+    (folder / "empty").mkdir()
+    (folder / "run").mkdir()
+    (folder / "run" / "model.keras").touch()
     return folder
 
 
@@ -99,6 +102,8 @@ def test_options_reach_the_export(command, files, tmp_path):
     "model, options, code, text",
     [
         ("nowhere.keras", [], 2, "There is no file or folder 'nowhere.keras'"),
+        ("empty", [], 2, "Received: empty, a folder without it.\n"),
+        ("run", [], 2, "a folder without it. Did you mean run/model.keras?\n"),
         ("any_size.keras", [], 1, "export needs `image_size="),
         ("any_size.keras", [*SIZE, "--num-candidates", 300], 1, "must have room"),
         ("vae.keras", ["--num-candidates", 2], 1, "VAE has no argument `num_cand"),
