@@ -1,5 +1,6 @@
 import base64
 import concurrent.futures
+import errno
 import socket
 import sys
 import time
@@ -13,6 +14,7 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from genimg_export import serve
 from tests.export.plain_model import TYPES
 from tests.export.running_server import calling, requests, running, send_as_is
+from tests.subprocesses import run_python
 
 pytestmark = pytest.mark.slow
 
@@ -191,6 +193,8 @@ def test_all_models_are_listed(server):
         (("--base-dir", "nowhere"), 1, "nowhere"),
         (("--base-dir", ".", "--label", "stable=1"), 2, "stable=1 is not NAME:LABEL"),
         (("--base-dir", ".", "--timeout", "0"), 2, "float above 0"),
+        (("--base-dir", ".", "--port", "65536"), 2, "not an integer from 0 to 65535"),
+        (("--base-dir", ".", "--host", "192.0.2.1"), 1, "Choose another --host"),
         (("--model", "models"), 2, "models is not NAME=DIR"),
         (("--model", "a=nowhere"), 1, "there is no directory nowhere"),
     ],
@@ -201,8 +205,54 @@ def test_wrong_command_lines_are_refused(arguments, code, text, run_command):
 
 def test_says_how_to_install_what_is_missing(run_command, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    _, errors = run_command(serve, "--base-dir", ".", code=1)
+    _, errors = run_command(serve, "--base-dir", ".", "--port", 0, code=1)
     assert "uvicorn" in errors and 'pip install ".[serving]"' in errors
+
+
+def test_a_taken_port_is_told_before_tensorflow_is_imported():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        printed = run_python("-c", TAKEN, "--base-dir", ".", "--port", port)
+    assert f"serve: port {port} of 127.0.0.1 is taken" in printed
+    assert "another --port, or --port 0 for a free one" in printed
+    assert printed.endswith("\nset()\n")
+
+
+TAKEN = """
+import sys
+from genimg_export import serve
+try:
+    serve.main()
+except SystemExit as ended:
+    print(ended.code)
+print({"fastapi", "keras", "tensorflow"} & set(sys.modules))
+"""
+
+
+def test_a_port_that_was_bound_first_and_listened_on_last():
+    """Ports of servers that do not listen yet can be bound by several."""
+    with serve.bind("127.0.0.1", 0) as bound:
+        port = bound.getsockname()[1]
+        with serve.bind("127.0.0.1", port) as faster:
+            faster.listen()
+            arguments = serve.parse_arguments(["--base-dir", ".", "--port", str(port)])
+            with pytest.raises(SystemExit) as ended, serve.told_of_address(arguments):
+                bound.listen()
+    assert f"port {port} of 127.0.0.1 is taken" in str(ended.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_the_port_of_a_server_that_has_just_ended_can_be_bound(host):
+    with serve.bind(host, 0) as first:
+        port = first.getsockname()[1]
+        with socket.socket(first.family) as refused:
+            assert refused.connect_ex((host, port)) == errno.ECONNREFUSED
+        first.listen()
+        client = socket.create_connection((host, port))
+        served, _ = first.accept()
+        served.close()  # The side that closes first keeps the port for a minute.
+        client.close()
+    serve.bind(host, port).close()
 
 
 def test_what_tensorflow_serving_ignores_is_ignored(server):
