@@ -100,7 +100,11 @@ def connect(arguments):
 
         model = RestModel(arguments.url, *options)
     return ImageClient(
-        model, arguments.batch_size, arguments.in_flight, arguments.retries
+        model,
+        arguments.batch_size,
+        arguments.in_flight,
+        arguments.retries,
+        on_wait=lambda line: print(f"client: {line}", file=sys.stderr, flush=True),
     )
 
 

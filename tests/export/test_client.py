@@ -161,13 +161,22 @@ def plant(proxy, grpc_server):
         grpc.StatusCode.DEADLINE_EXCEEDED,
     ],
 )
-def test_tries_again(fault, server, plant, drawn):
+def test_tries_again(fault, server, plant, drawn, capsys):
     # The first request is slow, and a slow answer must not look like a stall.
     ImageClient(RestModel(server.address, "vae")).sample([8])
     client, failing = plant([fault] * 2, timeout=2 if fault == "stall" else 60)
     client.model.signatures()
     np.testing.assert_array_equal(client.sample([8]), drawn("vae", [8]))
     assert failing.posts == 3
+    assert capsys.readouterr() == ("", "")
+
+
+def test_command_says_once_that_it_waits(proxy, run_client, tmp_path):
+    proxy.faults = [503, 503]
+    command = ("sample", "--num-images", 1, "--output", tmp_path)
+    _, errors = run_client(*command, at=("--url", proxy.address))
+    why = "a planted fault (HTTP 503)"
+    assert errors == f"client: waiting for the server (attempts left: 5): {why}\n"
 
 
 @pytest.mark.parametrize(
@@ -351,7 +360,11 @@ def test_command_prints_the_status(interface, run_client):
 @pytest.mark.parametrize(
     "arguments, code, text",
     [
-        (["--url", "http://127.0.0.1:9", "--retries", 0], 1, "cannot reach http://"),
+        (
+            ["--url", "http://127.0.0.1:9", "--retries", 0],
+            1,
+            "9/v1/models/vae; is genimg-serve running? (attempts: 1)",
+        ),
         (["--url", "127.0.0.1:9"], 1, "must begin with http"),
         (["--grpc", "127.0.0.1:9", "--retries", 0], 1, "gRPC UNAVAILABLE"),
         (["--retries", "-1"], 2, "not an integer from 0"),

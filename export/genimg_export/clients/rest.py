@@ -1,6 +1,7 @@
 """TensorFlow Serving by REST."""
 
 import base64
+import errno
 import re
 import urllib.parse
 
@@ -145,8 +146,13 @@ class RestModel:
                 f"the certificate of {shown} is not trusted; name a file that has it "
                 f"in REQUESTS_CA_BUNDLE: {first_line(str(error))}"
             ) from None
-        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
-            raise Unavailable(f"cannot reach {shown}") from None
+        except (
+            requests.ConnectionError,
+            requests.exceptions.ChunkedEncodingError,
+        ) as error:
+            refused = f"[Errno {errno.ECONNREFUSED}]" in str(error)
+            question = "; is genimg-serve running?" if refused else ""
+            raise Unavailable(f"cannot reach {shown}{question}") from None
         except requests.RequestException as error:
             raise ClientError(f"{shown}: {first_line(str(error))}") from None
         try:
