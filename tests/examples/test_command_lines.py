@@ -74,6 +74,7 @@ genimg_export.export_model genimg-export run --name a --base-dir b
 genimg_export.export_model genimg-export --preset digit_row --name a --base-dir b
 genimg_export.verify genimg-verify gone
 genimg_export.client genimg-client --model a complete a.png b.png --output c
+genimg_export.client genimg-client --model a complete a.png --output c
 genimg_export.serve genimg-serve --model models
 """
 

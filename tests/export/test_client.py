@@ -347,7 +347,35 @@ def test_command_completes_an_image(drawn, completed, run_client, tmp_path):
 
     Image.fromarray(mask[:, :3]).save(files[1])
     _, errors = run_client(*command, "--overwrite", model="pixels", code=1)
-    assert "mask.png must have 5x4 pixels" in errors and "it has 3x4" in errors
+    assert "mask.png must have 5x4 pixels" in errors
+    assert errors.endswith("it has 3x4; add --resize\n")
+
+
+@pytest.mark.parametrize(
+    "model, half, warned",
+    [
+        ("pixels", "upper", False),
+        ("pixels", "left", True),
+        ("candidates", "left", False),
+        ("oriented", "lower", False),
+    ],
+)
+def test_command_completes_a_half(model, half, warned, drawn, run_client, tmp_path):
+    photo = np.asarray(Image.effect_noise((50, 40), 80).convert("RGB"))
+    image, out = tmp_path / "photo.png", tmp_path / "out"
+    Image.fromarray(photo).save(image)
+    command = ("complete", image, "--known", half, "--resize", "--output", out)
+    label = () if model == "oriented" else ("--label", 1)
+    _, errors = run_client(*command, *label, model=model)
+    # Pixels of a half that is kept.
+    ends = slice(None, 2) if half in ("upper", "left") else slice(2, None)
+    place = (ends,) if half in ("upper", "lower") else (slice(None), ends)
+    (completed,) = pictures(out).values()
+    colors = Image.fromarray(photo).convert("L" if model == "oriented" else "RGB")
+    small = colors.resize(completed.shape[1::-1], Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(completed[place], np.asarray(small)[place])
+    assert ("draws row by row" in errors) == warned
+    assert errors.count("\n") == warned
 
 
 def test_command_prints_the_status(interface, run_client):
