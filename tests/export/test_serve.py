@@ -28,6 +28,7 @@ def named(signature, **body):
     return {"signature_name": signature, **body}
 
 
+CLASSES = "A label is the number of a class: 0 red, 1 green, 2 0"
 # What the error says, by model and body. The status is 400, or 404.
 MALFORMED = {
     "vae": [
@@ -74,6 +75,22 @@ MALFORMED = {
             named("log_prob", instances=[{"images": IMAGE[:3], "label": 0}]),
             "images has the shape [1,3,5,3], and the signature takes [?,4,5,3]",
         ),
+    ],
+    # Labels stay numbers, as in TensorFlow Serving; the error has the names.
+    "candidates": [
+        ({"inputs": {"seed": [1], "label": label}}, f"{text}. {CLASSES}")
+        for label, text in (
+            (["red"], "type int32. Received 'red'"),
+            ([9], "label must be integers from 0 to 2, got [9]"),
+            (
+                [[0]],
+                "takes [?], where ? is the number of examples or any size",
+            ),
+        )
+    ]
+    + [
+        ({"inputs": {"seed": [1]}}, f"Received: seed. {CLASSES}"),
+        ({"inputs": {"seed": [1.5], "label": [0]}}, "Received 1.5"),
     ],
     "plain": [
         (named("text", instances=[5]), "text must be of type string"),
@@ -311,6 +328,7 @@ def test_malformed_requests_get_an_error_that_names_the_fault(path, body, text, 
     assert answer.status_code == (404 if "not found for" in text else 400), answer.text
     error = error_of(answer)
     assert text in error
+    assert text.endswith(CLASSES) == (CLASSES in error)
     assert "node" not in error and "\n" not in error
 
 
