@@ -378,6 +378,28 @@ def test_command_completes_a_half(model, half, warned, drawn, run_client, tmp_pa
     assert errors.count("\n") == warned
 
 
+@pytest.mark.parametrize("command", ["status", "sample"])
+@pytest.mark.parametrize(
+    "given, question",
+    [("pixel", " Did you mean pixels?"), ("zebra", "")],
+)
+def test_a_wrong_name_is_answered_with_those_of_the_server(
+    command, given, question, base_dir, run_client, tmp_path
+):
+    more = ("--output", tmp_path) if command == "sample" else ()
+    _, errors = run_client(command, *more, model=given, code=1)
+    names = ", ".join(sorted(path.name for path in base_dir.iterdir()))
+    assert f"(HTTP 404).{question}" in errors
+    assert errors.endswith(f" The server has the models {names}\n")
+    assert ("Did you mean" in errors) == bool(question)
+
+
+def test_a_wrong_version_is_not_answered_with_models(server, run_client):
+    at = ("--url", server.address, "--version", 9)
+    _, errors = run_client("sample", "--output", "x", at=at, code=1)
+    assert "HTTP 404" in errors and "The server has" not in errors
+
+
 def test_command_prints_the_status(interface, run_client):
     text, _ = run_client("status", at=interface[1:], model="pixels")
     assert text.startswith("pixels version 1: AVAILABLE\n")

@@ -8,6 +8,7 @@ import urllib.parse
 import numpy as np
 import requests
 
+from ..preset_names import did_you_mean
 from .image_client import ClientError, Signature, Tensor, Unavailable, first_line
 
 # 502 comes from a proxy whose server is away.
@@ -31,7 +32,9 @@ class RestModel:
             raise ClientError(
                 f"the URL must begin with http:// or https://; given: {url}"
             )
-        self._model = f"{url.rstrip('/')}/v1/models/{_quoted(model)}"
+        self._name = model
+        self._all_models = f"{url.rstrip('/')}/v1/models"
+        self._model = f"{self._all_models}/{_quoted(model)}"
         self._path = self._model
         if version is not None:
             self._path += f"/versions/{_quoted(version)}"
@@ -169,7 +172,26 @@ class RestModel:
         if response.status_code in TRY_AGAIN:
             wait = response.headers.get("Retry-After", "")
             raise Unavailable(text, float(wait) if wait.isdecimal() else 0.0)
+        if response.status_code == 404 and url.startswith(self._model):
+            text += self._other_models()
         raise ClientError(text)
+
+    def _other_models(self):
+        """Return a text with the models of a server that lacks this one, or "".
+
+        `genimg-serve` lists its models; TensorFlow Serving does not.
+        """
+        try:
+            listed = self._request("GET", self._all_models).get("models", [])
+            names = [model["name"] for model in listed]
+        except (ClientError, AttributeError, KeyError, TypeError):
+            return ""
+        if not names or self._name in names:
+            return ""
+        return (
+            f".{did_you_mean(self._name, names)} The server has the models "
+            f"{', '.join(names)}"
+        )
 
 
 def _quoted(part):
