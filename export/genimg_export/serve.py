@@ -1,7 +1,7 @@
-"""Serve exported models on this machine: an embedded stand-in, not TF-Serving.
+"""Serve exported models on this machine, with a page to draw images in the browser.
 
-For laptops and tests. The REST paths, replies and error codes are TF-Serving's, and a
-page at / draws images in the browser. Needs the extra `serving`, not Keras.
+For laptops and tests. The REST paths, replies and error codes are those of TensorFlow
+Serving, and the page is at /. Needs the extra `serving`, not Keras.
 
     genimg-serve --base-dir models
     genimg-serve --base-dir models --all-versions --label digits:stable=1
@@ -25,8 +25,8 @@ from .install_hint import install_hint
 from .quiet_start import import_tensorflow
 
 NOTICE = (
-    "This is not TF-Serving but an embedded stand-in for laptops and tests. Put real "
-    "traffic on TF-Serving; see export/tf_serving/."
+    "serve: a small server for your laptop and for tests; for real traffic, "
+    "TensorFlow Serving takes the same models and requests (see export/tf_serving/)"
 )
 
 

@@ -120,6 +120,17 @@ def test_a_model_instead_of_a_directory_of_models_is_recognized(tmp_path, caplog
     assert f"{model} is a model itself: use --model pets={model}." in caplog.text
 
     caplog.clear()
+    run = tmp_path / "runs" / "photos"
+    run.mkdir(parents=True)
+    start("--base-dir", run)
+    assert "training run" not in caplog.text
+    (run / "model.keras").touch()
+    start("--base-dir", run)
+    command = f"genimg-export {run}/model.keras --name photos --base-dir served"
+    assert f"{run} is the folder of a training run; publish its" in caplog.text
+    assert command in caplog.text
+
+    caplog.clear()
     (model / "1" / "saved_model.pb").touch()
     start("--base-dir", model / "1")
     assert f"is a version of a model: use --model pets={model}." in caplog.text
