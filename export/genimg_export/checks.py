@@ -36,7 +36,8 @@ def check_model_path(path):
             file.
     """
     path = pathlib.Path(path)
-    files = ("saved_model.pb", "config.json")
+    # The latter is in an unzipped `.keras` file. A run has a config.json, as that has.
+    files = ("saved_model.pb", "metadata.json")
     if path.is_dir() and not any((path / name).is_file() for name in files):
         trained = path / "model.keras"
         question = f" Did you mean {trained}?" if trained.is_file() else ""
