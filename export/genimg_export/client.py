@@ -7,6 +7,7 @@ is written to <output>/s.png, and is the same in every run.
     genimg-client --model digits sample --num-images 64 --output drawn
     genimg-client --model pets sample --label cat --output cats
     genimg-client --model digits complete a.png mask.png --output completed
+    genimg-client --model pets complete a.jpg --resize --known upper --output completed
     genimg-client --grpc 127.0.0.1:8500 --model digits sample --output drawn
 """
 
@@ -54,9 +55,25 @@ def parse_arguments(arguments=None):
     sample = commands.add_parser("sample", help="draw images")
     sample.add_argument("--temperature", type=positive(float), metavar="NUMBER")
     complete = commands.add_parser("complete", help="draw the unknown part of an image")
-    complete.add_argument("image", help="image file of the model's size")
     complete.add_argument(
-        "mask", help="image file: white where pixels are kept, black where drawn"
+        "image", help="image file of the model's size, or see --resize"
+    )
+    known = complete.add_mutually_exclusive_group(required=True)
+    known.add_argument(
+        "mask",
+        nargs="?",
+        help="image file: white where pixels are kept, black where drawn",
+    )
+    known.add_argument(
+        "--known",
+        choices=("upper", "lower", "left", "right"),
+        help="instead of a mask: half of the image to keep",
+    )
+    complete.add_argument(
+        "--resize",
+        action="store_true",
+        help="resize image and mask to the model's size, as `image_size` of "
+        "datasets.load does: all of the image is kept, its aspect ratio may change",
     )
     for command, num_images in ((sample, 16), (complete, 1)):
         add = command.add_argument
@@ -80,7 +97,7 @@ def parse_arguments(arguments=None):
         )
     given = parser.parse_args(arguments)
     if given.command == "complete":
-        for file in (given.image, given.mask):
+        for file in filter(None, (given.image, given.mask)):
             if not pathlib.Path(file).is_file():
                 parser.error(f"There is no file {file!r}.")
     return given
@@ -100,7 +117,11 @@ def connect(arguments):
 
         model = RestModel(arguments.url, *options)
     return ImageClient(
-        model, arguments.batch_size, arguments.in_flight, arguments.retries
+        model,
+        arguments.batch_size,
+        arguments.in_flight,
+        arguments.retries,
+        on_wait=lambda line: print(f"client: {line}", file=sys.stderr, flush=True),
     )
 
 

@@ -17,6 +17,7 @@ import shlex
 import sys
 
 from .arguments import command_parser, stopped_by_ctrl_c
+from .checks import check_model_path
 from .metadata import read_metadata
 from .preset_names import find_preset
 from .quiet_start import import_tensorflow
@@ -163,6 +164,8 @@ def parse_arguments():
     try:
         if arguments.preset is not None:
             find_preset(arguments.preset)
+        else:
+            check_model_path(arguments.model)
     except ValueError as error:
         parser.error(str(error))
     return arguments

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from .checks import check_int
+from .checks import check_int, check_model_path
 from .files import PathLike, sync_tree
 from .metadata import content_hash, read_metadata
 from .verifying import VerificationError
@@ -145,6 +145,7 @@ def _writer(model, options):
                     f"the options to `export`. Received: {', '.join(options)}"
                 )
             return lambda written: _copy(path, written)
+        check_model_path(path)
         try:
             model = keras.saving.load_model(path, compile=False)
         except Exception as error:  # Other files can fail with any error.

@@ -1,7 +1,7 @@
-"""Serve exported models on this machine: an embedded stand-in, not TF-Serving.
+"""Serve exported models on this machine, with a page to draw images in the browser.
 
-For laptops and tests. The REST paths, replies and error codes are TF-Serving's, and a
-page at / draws images in the browser. Needs the extra `serving`, not Keras.
+For laptops and tests. The REST paths, replies and error codes are those of TensorFlow
+Serving, and the page is at /. Needs the extra `serving`, not Keras.
 
     genimg-serve --base-dir models
     genimg-serve --base-dir models --all-versions --label digits:stable=1
@@ -12,18 +12,21 @@ newest version is served, and a newer one takes over as soon as it is loaded.
 """
 
 import argparse
+import contextlib
+import errno
 import logging
 import os
 import re
+import socket
 import sys
 
-from .arguments import command_parser, positive, stopped_by_ctrl_c
+from .arguments import command_parser, integer, positive, stopped_by_ctrl_c
 from .install_hint import install_hint
 from .quiet_start import import_tensorflow
 
 NOTICE = (
-    "This is not TF-Serving but an embedded stand-in for laptops and tests. Put real "
-    "traffic on TF-Serving; see export/tf_serving/."
+    "serve: a small server for your laptop and for tests; for real traffic, "
+    "TensorFlow Serving takes the same models and requests (see export/tf_serving/)"
 )
 
 
@@ -41,7 +44,8 @@ def parse_arguments(arguments=None):
         help="directory of the versions of a model; may be repeated",
     )
     add("--host", default="127.0.0.1", help="address to listen on (default: loopback)")
-    add("--port", type=int, default=8501, help="default: 8501; 0 for a free one")
+    port = integer(0, 65535)
+    add("--port", type=port, default=8501, help="default: 8501; 0 for a free one")
     add(
         "--allowed-host",
         action="append",
@@ -110,10 +114,57 @@ def main():
         if not os.path.isdir(path):
             sys.exit(f"serve: there is no directory {path}")
     with stopped_by_ctrl_c("serve: stopped"):
-        run_server(arguments)
+        # Before TensorFlow is imported and models are loaded, which take long.
+        with told_of_address(arguments):
+            bound = bind(arguments.host, arguments.port)
+        with bound:
+            run_server(arguments, bound)
 
 
-def run_server(arguments):
+@contextlib.contextmanager
+def told_of_address(arguments):
+    """End the process with one line if the body cannot use the address."""
+    try:
+        yield
+    except OSError as error:
+        where = f"port {arguments.port} of {arguments.host}"
+        if error.errno == errno.EADDRINUSE:
+            sys.exit(
+                f"serve: {where} is taken, maybe by another genimg-serve. Choose "
+                f"another --port, or --port 0 for a free one"
+            )
+        sys.exit(
+            f"serve: cannot listen on {where}: {error.strerror}. Choose another --host "
+            f"or --port"
+        )
+
+
+def bind(host, port):
+    """Return a socket that is bound to an address and does not listen yet.
+
+    Until it listens, connections are refused, and clients know to try again.
+
+    Raises:
+        OSError: If the address cannot be used.
+    """
+    # The smallest family is IPv4: a `localhost` may have addresses of both.
+    family, kind, protocol, _, address = min(
+        socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    )
+    bound = socket.socket(family, kind, protocol)
+    try:
+        # Else the port of a server that has just ended counts as taken for a minute.
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:  # `::` is not to mean addresses of IPv4 too.
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def run_server(arguments, bound):
     """Load the models, and answer requests until the process is told to stop."""
     try:
         import_tensorflow()
@@ -134,15 +185,25 @@ def run_server(arguments):
     if arguments.host not in ("127.0.0.1", "::1", "localhost"):
         print(f"Anyone who can reach {arguments.host} can use it.", flush=True)
     catalog.start()
-    uvicorn.run(
-        create_app(Service(catalog, arguments), arguments.host, arguments.allowed_host),
-        host=arguments.host,
-        port=arguments.port,
-        access_log=False,
-        server_header=False,
-        # By then, every request in progress has timed out.
-        timeout_graceful_shutdown=int(arguments.timeout) + 1,
+    app = create_app(
+        Service(catalog, arguments), arguments.host, arguments.allowed_host
     )
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            # By then, every request in progress has timed out.
+            timeout_graceful_shutdown=int(arguments.timeout) + 1,
+        )
+    )
+    with told_of_address(arguments):
+        bound.listen()  # Fails if another server bound the port too, and was faster.
+    host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
+    port = bound.getsockname()[1]
+    print(f"serve: running on http://{host}:{port} (Ctrl-C stops it)", flush=True)
+    server.run(sockets=[bound])
 
 
 if __name__ == "__main__":

@@ -70,15 +70,20 @@ genimg_export.train genimg-train --preset VAE/digits --set latent_dims=1
 genimg_export.train genimg-train --preset VAE/digits --start-from gone
 genimg_export.train genimg-train --preset VAE/digits --epochs 0
 genimg_export.export_model genimg-export gone.keras --name a --base-dir b
+genimg_export.export_model genimg-export run --name a --base-dir b
 genimg_export.export_model genimg-export --preset digit_row --name a --base-dir b
 genimg_export.verify genimg-verify gone
 genimg_export.client genimg-client --model a complete a.png b.png --output c
+genimg_export.client genimg-client --model a complete a.png --output c
 genimg_export.serve genimg-serve --model models
 """
 
 
 def test_mistyped_commands_are_refused_at_once(tmp_path):
-    assert run_python("-c", MISTYPED, input=LINES.strip()) == "set()\n"
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "model.keras").touch()
+    printed = run_python("-c", MISTYPED, input=LINES.strip(), cwd=tmp_path)
+    assert printed == "set()\n"
 
 
 @pytest.mark.parametrize("command", REFUSED)

@@ -161,13 +161,22 @@ def plant(proxy, grpc_server):
         grpc.StatusCode.DEADLINE_EXCEEDED,
     ],
 )
-def test_tries_again(fault, server, plant, drawn):
+def test_tries_again(fault, server, plant, drawn, capsys):
     # The first request is slow, and a slow answer must not look like a stall.
     ImageClient(RestModel(server.address, "vae")).sample([8])
     client, failing = plant([fault] * 2, timeout=2 if fault == "stall" else 60)
     client.model.signatures()
     np.testing.assert_array_equal(client.sample([8]), drawn("vae", [8]))
     assert failing.posts == 3
+    assert capsys.readouterr() == ("", "")
+
+
+def test_command_says_once_that_it_waits(proxy, run_client, tmp_path):
+    proxy.faults = [503, 503]
+    command = ("sample", "--num-images", 1, "--output", tmp_path)
+    _, errors = run_client(*command, at=("--url", proxy.address))
+    why = "a planted fault (HTTP 503)"
+    assert errors == f"client: waiting for the server (attempts left: 5): {why}\n"
 
 
 @pytest.mark.parametrize(
@@ -236,6 +245,27 @@ def test_command_names_the_classes(model, given, text, run_client, tmp_path):
     command = ("sample", "--label", given, "--output", tmp_path)
     _, errors = run_client(*command, model=model, code=1)
     assert text in errors and errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "model, classes",
+    [("candidates", "red, green or 0"), ("pixels", "and a number from 0 to 2")],
+)
+def test_command_asks_for_a_class(model, classes, run_client, tmp_path):
+    Image.new("RGB", (5, 4)).save(tmp_path / "image.png")
+    image, out = tmp_path / "image.png", ("--output", tmp_path / "out")
+    for command in (("sample",), ("complete", image, image)):
+        _, errors = run_client(*command, *out, model=model, code=1)
+        assert errors == (
+            f"client: {model} draws images of a class: add --label {classes}\n"
+        )
+
+
+def test_command_by_grpc_asks_for_a_class(grpc_server, run_client, tmp_path):
+    at = ("--grpc", grpc_server.address)
+    options = {"at": at, "model": "candidates", "code": 1}
+    _, errors = run_client("sample", "--output", tmp_path, **options)
+    assert "add --label and its number" in errors
 
 
 def test_command_by_grpc_knows_no_names(grpc_server, run_client, tmp_path):
@@ -317,7 +347,57 @@ def test_command_completes_an_image(drawn, completed, run_client, tmp_path):
 
     Image.fromarray(mask[:, :3]).save(files[1])
     _, errors = run_client(*command, "--overwrite", model="pixels", code=1)
-    assert "mask.png must have 5x4 pixels" in errors and "it has 3x4" in errors
+    assert "mask.png must have 5x4 pixels" in errors
+    assert errors.endswith("it has 3x4; add --resize\n")
+
+
+@pytest.mark.parametrize(
+    "model, half, warned",
+    [
+        ("pixels", "upper", False),
+        ("pixels", "left", True),
+        ("candidates", "left", False),
+        ("oriented", "lower", False),
+    ],
+)
+def test_command_completes_a_half(model, half, warned, drawn, run_client, tmp_path):
+    photo = np.asarray(Image.effect_noise((50, 40), 80).convert("RGB"))
+    image, out = tmp_path / "photo.png", tmp_path / "out"
+    Image.fromarray(photo).save(image)
+    command = ("complete", image, "--known", half, "--resize", "--output", out)
+    label = () if model == "oriented" else ("--label", 1)
+    _, errors = run_client(*command, *label, model=model)
+    # Pixels of a half that is kept.
+    ends = slice(None, 2) if half in ("upper", "left") else slice(2, None)
+    place = (ends,) if half in ("upper", "lower") else (slice(None), ends)
+    (completed,) = pictures(out).values()
+    colors = Image.fromarray(photo).convert("L" if model == "oriented" else "RGB")
+    small = colors.resize(completed.shape[1::-1], Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(completed[place], np.asarray(small)[place])
+    assert ("draws row by row" in errors) == warned
+    assert errors.count("\n") == warned
+
+
+@pytest.mark.parametrize("command", ["status", "sample"])
+@pytest.mark.parametrize(
+    "given, question",
+    [("pixel", " Did you mean pixels?"), ("zebra", "")],
+)
+def test_a_wrong_name_is_answered_with_those_of_the_server(
+    command, given, question, base_dir, run_client, tmp_path
+):
+    more = ("--output", tmp_path) if command == "sample" else ()
+    _, errors = run_client(command, *more, model=given, code=1)
+    names = ", ".join(sorted(path.name for path in base_dir.iterdir()))
+    assert f"(HTTP 404).{question}" in errors
+    assert errors.endswith(f" The server has the models {names}\n")
+    assert ("Did you mean" in errors) == bool(question)
+
+
+def test_a_wrong_version_is_not_answered_with_models(server, run_client):
+    at = ("--url", server.address, "--version", 9)
+    _, errors = run_client("sample", "--output", "x", at=at, code=1)
+    assert "HTTP 404" in errors and "The server has" not in errors
 
 
 def test_command_prints_the_status(interface, run_client):
@@ -330,7 +410,11 @@ def test_command_prints_the_status(interface, run_client):
 @pytest.mark.parametrize(
     "arguments, code, text",
     [
-        (["--url", "http://127.0.0.1:9", "--retries", 0], 1, "cannot reach http://"),
+        (
+            ["--url", "http://127.0.0.1:9", "--retries", 0],
+            1,
+            "9/v1/models/vae; is genimg-serve running? (attempts: 1)",
+        ),
         (["--url", "127.0.0.1:9"], 1, "must begin with http"),
         (["--grpc", "127.0.0.1:9", "--retries", 0], 1, "gRPC UNAVAILABLE"),
         (["--retries", "-1"], 2, "not an integer from 0"),

@@ -6,6 +6,7 @@ import keras
 import pytest
 
 from genimg_export import export_model, verify
+from genimg_export.checks import check_model_path
 from genimg_export.metadata import METADATA_FILE
 from genimg_export.saved_graph import SavedGraph
 from keras_genimg.layers import MaskedConv2D
@@ -35,6 +36,10 @@ def files(tmp_path_factory):
     logits = MaskedConv2D(1, 3, "A")(images)
     AutoregressiveModel(images, logits, "bernoulli").save(folder / "any_size.keras")
     (folder / "list.json").write_text("[1]")
+    (folder / "empty").mkdir()
+    (folder / "run").mkdir()
+    for name in ("config.json", "model.keras"):
+        (folder / "run" / name).touch()
     return folder
 
 
@@ -49,6 +54,13 @@ def test_a_trained_model_becomes_a_version(files, tmp_path):
     assert f"--model_name=vae --model_base_path={tmp_path / 'vae'} " in printed
     assert """-d '{"inputs": {"seed": [1, 2]}}'""" in printed
     assert read_metadata(path)["license"] == "CC0"
+
+
+def test_an_unzipped_model_is_no_folder_without_a_model(files, tmp_path):
+    model = keras.saving.load_model(files / "vae.keras", compile=False)
+    model.save(tmp_path / "vae", zipped=False)
+    check_model_path(tmp_path / "vae")
+    assert keras.saving.load_model(tmp_path / "vae", compile=False).latent_dim == 2
 
 
 def test_labels_of_the_printed_command_are_in_range(tmp_path):
@@ -99,6 +111,8 @@ def test_options_reach_the_export(command, files, tmp_path):
     "model, options, code, text",
     [
         ("nowhere.keras", [], 2, "There is no file or folder 'nowhere.keras'"),
+        ("empty", [], 2, "Received: empty, a folder without it.\n"),
+        ("run", [], 2, "a folder without it. Did you mean run/model.keras?\n"),
         ("any_size.keras", [], 1, "export needs `image_size="),
         ("any_size.keras", [*SIZE, "--num-candidates", 300], 1, "must have room"),
         ("vae.keras", ["--num-candidates", 2], 1, "VAE has no argument `num_cand"),

@@ -62,7 +62,9 @@ def test_requests_come_through(address, drawn):
 
 @pytest.mark.parametrize("label", [None, "stable"])
 def test_names_of_classes_come_through(label, address):
-    assert RestModel(address, "candidates", label=label).class_names() == NAMES
+    assert (
+        RestModel(address, "candidates", label=label).metadata()["class_names"] == NAMES
+    )
 
 
 DEEP = [

@@ -1,5 +1,6 @@
 import base64
 import concurrent.futures
+import errno
 import socket
 import sys
 import time
@@ -13,6 +14,7 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from genimg_export import serve
 from tests.export.plain_model import TYPES
 from tests.export.running_server import calling, requests, running, send_as_is
+from tests.subprocesses import run_python
 
 pytestmark = pytest.mark.slow
 
@@ -26,6 +28,7 @@ def named(signature, **body):
     return {"signature_name": signature, **body}
 
 
+CLASSES = "A label is the number of a class: 0 red, 1 green, 2 0"
 # What the error says, by model and body. The status is 400, or 404.
 MALFORMED = {
     "vae": [
@@ -72,6 +75,22 @@ MALFORMED = {
             named("log_prob", instances=[{"images": IMAGE[:3], "label": 0}]),
             "images has the shape [1,3,5,3], and the signature takes [?,4,5,3]",
         ),
+    ],
+    # Labels stay numbers, as in TensorFlow Serving; the error has the names.
+    "candidates": [
+        ({"inputs": {"seed": [1], "label": label}}, f"{text}. {CLASSES}")
+        for label, text in (
+            (["red"], "type int32. Received 'red'"),
+            ([9], "label must be integers from 0 to 2, got [9]"),
+            (
+                [[0]],
+                "takes [?], where ? is the number of examples or any size",
+            ),
+        )
+    ]
+    + [
+        ({"inputs": {"seed": [1]}}, f"Received: seed. {CLASSES}"),
+        ({"inputs": {"seed": [1.5], "label": [0]}}, "Received 1.5"),
     ],
     "plain": [
         (named("text", instances=[5]), "text must be of type string"),
@@ -191,6 +210,8 @@ def test_all_models_are_listed(server):
         (("--base-dir", "nowhere"), 1, "nowhere"),
         (("--base-dir", ".", "--label", "stable=1"), 2, "stable=1 is not NAME:LABEL"),
         (("--base-dir", ".", "--timeout", "0"), 2, "float above 0"),
+        (("--base-dir", ".", "--port", "65536"), 2, "not an integer from 0 to 65535"),
+        (("--base-dir", ".", "--host", "192.0.2.1"), 1, "Choose another --host"),
         (("--model", "models"), 2, "models is not NAME=DIR"),
         (("--model", "a=nowhere"), 1, "there is no directory nowhere"),
     ],
@@ -201,8 +222,54 @@ def test_wrong_command_lines_are_refused(arguments, code, text, run_command):
 
 def test_says_how_to_install_what_is_missing(run_command, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    _, errors = run_command(serve, "--base-dir", ".", code=1)
+    _, errors = run_command(serve, "--base-dir", ".", "--port", 0, code=1)
     assert "uvicorn" in errors and 'pip install ".[serving]"' in errors
+
+
+def test_a_taken_port_is_told_before_tensorflow_is_imported():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        printed = run_python("-c", TAKEN, "--base-dir", ".", "--port", port)
+    assert f"serve: port {port} of 127.0.0.1 is taken" in printed
+    assert "another --port, or --port 0 for a free one" in printed
+    assert printed.endswith("\nset()\n")
+
+
+TAKEN = """
+import sys
+from genimg_export import serve
+try:
+    serve.main()
+except SystemExit as ended:
+    print(ended.code)
+print({"fastapi", "keras", "tensorflow"} & set(sys.modules))
+"""
+
+
+def test_a_port_that_was_bound_first_and_listened_on_last():
+    """Ports of servers that do not listen yet can be bound by several."""
+    with serve.bind("127.0.0.1", 0) as bound:
+        port = bound.getsockname()[1]
+        with serve.bind("127.0.0.1", port) as faster:
+            faster.listen()
+            arguments = serve.parse_arguments(["--base-dir", ".", "--port", str(port)])
+            with pytest.raises(SystemExit) as ended, serve.told_of_address(arguments):
+                bound.listen()
+    assert f"port {port} of 127.0.0.1 is taken" in str(ended.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_the_port_of_a_server_that_has_just_ended_can_be_bound(host):
+    with serve.bind(host, 0) as first:
+        port = first.getsockname()[1]
+        with socket.socket(first.family) as refused:
+            assert refused.connect_ex((host, port)) == errno.ECONNREFUSED
+        first.listen()
+        client = socket.create_connection((host, port))
+        served, _ = first.accept()
+        served.close()  # The side that closes first keeps the port for a minute.
+        client.close()
+    serve.bind(host, port).close()
 
 
 def test_what_tensorflow_serving_ignores_is_ignored(server):
@@ -261,6 +328,7 @@ def test_malformed_requests_get_an_error_that_names_the_fault(path, body, text, 
     assert answer.status_code == (404 if "not found for" in text else 400), answer.text
     error = error_of(answer)
     assert text in error
+    assert text.endswith(CLASSES) == (CLASSES in error)
     assert "node" not in error and "\n" not in error
 
 

@@ -184,6 +184,7 @@ def test_what_fails_is_not_published(exported, tmp_path):
         ({"max_examples": 4}, "is a SavedModel.*Received: max_examples"),
         ({"model": "nowhere.keras"}, "path of a `.keras` file.*nowhere.keras"),
         ({"model": __file__}, "cannot be loaded"),
+        ({"model": os.path.dirname(__file__)}, "Received: .*serving, a folder without"),
         ({"model": object()}, "of type object"),
     ],
 )

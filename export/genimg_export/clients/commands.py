@@ -5,9 +5,10 @@ Each takes an `ImageClient` and the arguments of the command line.
 
 import io
 import math
+import sys
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from ..files import write_bytes
@@ -15,6 +16,8 @@ from ..labels import label_of
 from .image_client import ClientError
 
 MODES = {1: "L", 3: "RGB"}
+# Families that draw an image row by row from the top. Others may have another order.
+IN_RASTER_ORDER = {"AutoregressiveModel", "GatedPixelCNN", "PixelCNN", "PixelRNN"}
 
 
 def status(client, arguments):
@@ -45,7 +48,7 @@ def _size(size):
 
 def sample(client, arguments):
     """Draw images and write them to files."""
-    label = _label(client, arguments)
+    label = _label(client, arguments, "sample")
 
     def request(seeds):
         inputs = {"seed": seeds, **_labels(label, len(seeds))}
@@ -62,9 +65,26 @@ def sample(client, arguments):
 def complete(client, arguments):
     """Draw the unknown part of an image once per seed, and write the results."""
     _, *shape = client.signature("complete").inputs["images"].shape
-    image = _read_image(arguments.image, shape)
-    known = _read_image(arguments.mask, [*shape[:2], 1])[..., 0] >= 128
-    label = _label(client, arguments)
+    image = _read_image(arguments.image, shape, arguments.resize)
+    if arguments.known:
+        known = _half(arguments.known, *shape[:2])
+    else:
+        mask = _read_image(arguments.mask, [*shape[:2], 1], arguments.resize)
+        known = mask[..., 0] >= 128
+    label = _label(client, arguments, "complete")
+    described = client.metadata.get("signatures", {}).get("complete", {})
+    if (
+        client.metadata.get("family") in IN_RASTER_ORDER
+        and described.get("num_candidates") == 1
+        and _some_follow_unknown(known)
+    ):
+        print(
+            f"client: {arguments.model} draws row by row from the top, so the known "
+            f"pixels after the first unknown one do not influence what is drawn. They "
+            f"do in a model that was exported with --num-candidates, or trained with "
+            f"--orders",
+            file=sys.stderr,
+        )
 
     def request(seeds):
         return "complete", {
@@ -77,18 +97,53 @@ def complete(client, arguments):
     _draw_to_files(client, arguments, request)
 
 
-def _label(client, arguments):
+def _half(name, height, width):
+    """Return a mask of half of an image, bool `(height, width)`.
+
+    Args:
+        name: `"upper"`, `"lower"`, `"left"` or `"right"`. The middle row or column of
+            an odd number is in the upper or left half.
+        height: Number of rows.
+        width: Number of columns.
+    """
+    rows, columns = np.indices((height, width))
+    upper, left = rows < height / 2, columns < width / 2
+    return {"upper": upper, "lower": ~upper, "left": left, "right": ~left}[name]
+
+
+def _some_follow_unknown(known):
+    """Return whether known pixels come after an unknown one in raster order."""
+    known = known.ravel()
+    return bool((np.diff(known.astype(int)) > 0).any())
+
+
+def _label(client, arguments, signature_name):
     """Return the label of the class that the command line asks for, or None.
 
     Raises:
-        ClientError: If the model has no such class.
+        ClientError: If the model has no such class, or takes one and none is asked for.
     """
     if arguments.label is None:
+        if "label" in client.signature(signature_name).inputs:
+            raise ClientError(
+                f"{arguments.model} draws images of a class: add --label "
+                f"{_classes(client.metadata)}"
+            )
         return None
     try:
         return label_of(arguments.label, client.class_names, arguments.model)
     except ValueError as error:
         raise ClientError(str(error)) from None
+
+
+def _classes(metadata):
+    """Return a text with the classes of a model, as its metadata describe them."""
+    if names := metadata.get("class_names"):
+        *others, last = names
+        return f"{', '.join(others)} or {last}" if others else last
+    sample = metadata.get("signatures", {}).get("sample", {}).get("inputs", {})
+    high = sample.get("label", {}).get("high")
+    return "and its number" if high is None else f"and a number from 0 to {high}"
 
 
 def _labels(label, num_images):
@@ -145,8 +200,17 @@ def _to_png(image):
     return opened.getvalue()
 
 
-def _read_image(path, image_shape):
+def _read_image(path, image_shape, resize=None):
     """Read an image file as an array, uint8 `image_shape`.
+
+    It is turned as its EXIF data say, and resized by antialiased bilinear
+    interpolation, as `datasets.load` does with the images of a folder.
+
+    Args:
+        path: Path of the file.
+        image_shape: `(height, width, colors)`.
+        resize: Whether to resize an image of another size; None if the user has no
+            such choice.
 
     Raises:
         ClientError: If it is not an image of this height and width.
@@ -155,15 +219,20 @@ def _read_image(path, image_shape):
     if colors not in MODES:
         raise ClientError(f"image files have 1 or 3 colors; the model takes {colors}")
     try:
-        with Image.open(path) as image:
+        with Image.open(path) as opened:
+            image = ImageOps.exif_transpose(opened)
             if image.mode[0] in "IF":
                 raise ClientError(f"{path} must have 8 bits per color; it has more")
-            if image.size != (width, height):
+            if image.size != (width, height) and not resize:
+                mend = "" if resize is None else "; add --resize"
                 raise ClientError(
                     f"{path} must have {width}x{height} pixels, as the model's images "
-                    f"have; it has {image.width}x{image.height}"
+                    f"have; it has {image.width}x{image.height}{mend}"
                 )
-            pixels = np.asarray(image.convert(MODES[colors]))
+            image = image.convert(MODES[colors])
+            pixels = np.asarray(
+                image.resize((width, height), Image.Resampling.BILINEAR)
+            )
     # Pillow raises SyntaxError for some broken PNG files.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ClientError(f"cannot read {path}: {error}") from None

@@ -73,9 +73,9 @@ class GrpcModel:
             if not name.startswith("__")
         }
 
-    def class_names(self):
-        """Return no names of classes, which gRPC does not send."""
-        return []
+    def metadata(self):
+        """Return no metadata of the export, which gRPC does not send."""
+        return {}
 
     def versions(self):
         """Return a list of `(number, state, error)` of the model's versions.

@@ -4,6 +4,7 @@ import concurrent.futures
 import dataclasses
 import random
 import time
+from typing import Any
 
 import numpy as np
 
@@ -78,9 +79,19 @@ class ImageClient:
         retries: Attempts after the first, while the server is unavailable.
         first_wait: Seconds before the second attempt; about doubled before each later
             one.
+        on_wait: Function that is called with one line of text when a request has
+            failed for the first time and will be sent again; None for silence.
     """
 
-    def __init__(self, model, batch_size=32, in_flight=1, retries=5, first_wait=0.5):
+    def __init__(
+        self,
+        model,
+        batch_size=32,
+        in_flight=1,
+        retries=5,
+        first_wait=0.5,
+        on_wait=None,
+    ):
         for name, value in {"batch_size": batch_size, "in_flight": in_flight}.items():
             if value < 1:
                 raise ClientError(f"{name} must be at least 1; given: {value}")
@@ -89,9 +100,10 @@ class ImageClient:
         self.in_flight = in_flight
         self.retries = retries
         self.first_wait = first_wait
+        self.on_wait = on_wait
         # Before Python 3.12, `functools.cached_property` would make the clients of all
         # servers wait for each other.
-        self._signatures = self._class_names = None
+        self._signatures = self._metadata = None
 
     def call(self, function, *arguments):
         """Call a function of `model`, again and again while it may succeed.
@@ -109,6 +121,9 @@ class ImageClient:
             except Unavailable as error:
                 if attempt >= self.retries:
                     raise ClientError(f"{error} (attempts: {attempt + 1})") from error
+                if attempt == 0 and self.on_wait is not None:
+                    left = f"(attempts left: {self.retries})"
+                    self.on_wait(f"waiting for the server {left}: {error}")
                 # Random, so that clients that fail together do not return together.
                 wait = self.first_wait * 2**attempt * random.uniform(0.5, 1)
                 time.sleep(min(MAX_WAIT, max(wait, error.wait)))
@@ -122,15 +137,20 @@ class ImageClient:
         return self._signatures
 
     @property
-    def class_names(self) -> list[str]:
-        """Names of the classes of the input `label`, fetched once.
+    def metadata(self) -> dict[str, Any]:
+        """Metadata of the export, fetched once.
 
-        Empty if the model has none, or the server does not send them: TensorFlow
-        Serving does not, but the proxy in front of it does.
+        Empty if the server does not send them: TensorFlow Serving does not, but the
+        proxy in front of it does.
         """
-        if self._class_names is None:
-            self._class_names = self.call(self.model.class_names)
-        return self._class_names
+        if self._metadata is None:
+            self._metadata = self.call(self.model.metadata)
+        return self._metadata
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes of the input `label`; empty if none are known."""
+        return self.metadata.get("class_names", [])
 
     def signature(self, name):
         """Return the `Signature` called `name`.

@@ -1,12 +1,14 @@
 """TensorFlow Serving by REST."""
 
 import base64
+import errno
 import re
 import urllib.parse
 
 import numpy as np
 import requests
 
+from ..preset_names import did_you_mean
 from .image_client import ClientError, Signature, Tensor, Unavailable, first_line
 
 # 502 comes from a proxy whose server is away.
@@ -30,7 +32,9 @@ class RestModel:
             raise ClientError(
                 f"the URL must begin with http:// or https://; given: {url}"
             )
-        self._model = f"{url.rstrip('/')}/v1/models/{_quoted(model)}"
+        self._name = model
+        self._all_models = f"{url.rstrip('/')}/v1/models"
+        self._model = f"{self._all_models}/{_quoted(model)}"
         self._path = self._model
         if version is not None:
             self._path += f"/versions/{_quoted(version)}"
@@ -96,21 +100,20 @@ class RestModel:
         except (AttributeError, KeyError, TypeError, ValueError):
             raise ClientError(f"{self._path}/metadata sent no signatures") from None
 
-    def class_names(self):
-        """Return a list of the names of the model's classes, empty without names."""
+    def metadata(self):
+        """Return the metadata of the export, empty if the server does not send them."""
         versions = self._versions(self._path)
         available = [number for number, state, _ in versions if state == "AVAILABLE"]
         # The proxy of TensorFlow Serving knows metadata by number, not by label.
         newest = max(available, default=0)
         try:
-            found = self._request(
+            return self._request(
                 "GET", f"{self._model}/versions/{newest}/assets/metadata"
             )
         except Unavailable:
             raise
         except ClientError:  # TensorFlow Serving itself sends no metadata.
-            return []
-        return found.get("class_names", [])
+            return {}
 
     def versions(self):
         """Return a list of `(number, state, error)` of the model's versions.
@@ -146,8 +149,13 @@ class RestModel:
                 f"the certificate of {shown} is not trusted; name a file that has it "
                 f"in REQUESTS_CA_BUNDLE: {first_line(str(error))}"
             ) from None
-        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
-            raise Unavailable(f"cannot reach {shown}") from None
+        except (
+            requests.ConnectionError,
+            requests.exceptions.ChunkedEncodingError,
+        ) as error:
+            refused = f"[Errno {errno.ECONNREFUSED}]" in str(error)
+            question = "; is genimg-serve running?" if refused else ""
+            raise Unavailable(f"cannot reach {shown}{question}") from None
         except requests.RequestException as error:
             raise ClientError(f"{shown}: {first_line(str(error))}") from None
         try:
@@ -164,7 +172,26 @@ class RestModel:
         if response.status_code in TRY_AGAIN:
             wait = response.headers.get("Retry-After", "")
             raise Unavailable(text, float(wait) if wait.isdecimal() else 0.0)
+        if response.status_code == 404 and url.startswith(self._model):
+            text += self._other_models()
         raise ClientError(text)
+
+    def _other_models(self):
+        """Return a text with the models of a server that lacks this one, or "".
+
+        `genimg-serve` lists its models; TensorFlow Serving does not.
+        """
+        try:
+            listed = self._request("GET", self._all_models).get("models", [])
+            names = [model["name"] for model in listed]
+        except (ClientError, AttributeError, KeyError, TypeError):
+            return ""
+        if not names or self._name in names:
+            return ""
+        return (
+            f".{did_you_mean(self._name, names)} The server has the models "
+            f"{', '.join(names)}"
+        )
 
 
 def _quoted(part):

@@ -345,6 +345,12 @@ def _what_it_is(base):
     path = pathlib.Path(base).resolve()
     if version_directories(path):
         return f" {base} is a model itself: use --model {path.name}={base}."
+    if (path / "model.keras").is_file():
+        return (
+            f" {base} is the folder of a training run; publish its model with "
+            f"genimg-export {base}/model.keras --name {path.name} --base-dir served, "
+            f"and serve that."
+        )
     if not (path / "saved_model.pb").is_file():
         return ""
     if VERSION.fullmatch(path.name):

@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import contextlib
+import re
 import time
 
 import anyio
@@ -11,6 +12,7 @@ from .errors import ServingError, invalid
 from .predict import parse_call, render_reply
 
 _DRAIN_SECONDS = 10
+_MAX_CLASSES = 20  # That an error lists.
 
 
 class Service:
@@ -67,11 +69,12 @@ class Service:
 
                 def answer():  # Called in a thread: waiting for it counts too.
                     nonlocal num_images
-                    signature, inputs, num_examples = parse_call(model, body)
-                    sizes = [len(x) for x in inputs.values() if x.ndim]
-                    num_images = max(sizes, default=0)
-                    seconds = deadline - time.monotonic()
-                    outputs = model.run(signature, inputs, seconds)
+                    with _classes_named(model):
+                        signature, inputs, num_examples = parse_call(model, body)
+                        sizes = [len(x) for x in inputs.values() if x.ndim]
+                        num_images = max(sizes, default=0)
+                        seconds = deadline - time.monotonic()
+                        outputs = model.run(signature, inputs, seconds)
                     return render_reply(outputs, num_examples)
 
                 loop = asyncio.get_running_loop()
@@ -163,3 +166,18 @@ class Service:
             f"accepted. Ask for fewer images, or start the server with a larger "
             f"--max-body-bytes.",
         )
+
+
+@contextlib.contextmanager
+def _classes_named(model):
+    """Add the names of a model's classes to errors about labels."""
+    try:
+        yield
+    except ServingError as error:
+        names = (model.metadata or {}).get("class_names", [])
+        if names and re.search(r"\blabel\b", error.message):
+            classes = [f"{label} {name}" for label, name in enumerate(names)]
+            more = ", ..." if len(classes) > _MAX_CLASSES else ""
+            classes = ", ".join(classes[:_MAX_CLASSES])
+            error.message += f". A label is the number of a class: {classes}{more}"
+        raise
