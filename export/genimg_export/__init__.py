@@ -1,4 +1,4 @@
-"""Commands: train, publish, verify and serve models, and draw images.
+"""Commands: train, publish, verify and serve models, and generate images.
 
 The modules `train`, `export_model`, `verify`, `serve`, `client`, `bulk.sample` and
 `bulk.score` are the commands `genimg-train`, `genimg-export` and so on. They parse

@@ -1,4 +1,4 @@
-"""Draw images with a model on TensorFlow Serving, and write them as PNG files.
+"""Generate images with a model on TensorFlow Serving, and write them as PNG files.
 
 Runs without Keras and keras_genimg; only --grpc needs TensorFlow. The image of seed s
 is written to <output>/s.png, and is the same in every run.
@@ -52,9 +52,11 @@ def parse_arguments(arguments=None):
     commands = parser.add_subparsers(dest="command", required=True)
     status = commands.add_parser("status", help="print versions and signatures")
     status.set_defaults(batch_size=1, in_flight=1)
-    sample = commands.add_parser("sample", help="draw images")
+    sample = commands.add_parser("sample", help="generate images")
     sample.add_argument("--temperature", type=positive(float), metavar="NUMBER")
-    complete = commands.add_parser("complete", help="draw the unknown part of an image")
+    complete = commands.add_parser(
+        "complete", help="generate the unknown part of an image"
+    )
     complete.add_argument(
         "image", help="image file of the model's size, or see --resize"
     )
@@ -62,7 +64,7 @@ def parse_arguments(arguments=None):
     known.add_argument(
         "mask",
         nargs="?",
-        help="image file: white where pixels are kept, black where drawn",
+        help="image file: white where pixels are kept, black where generated",
     )
     known.add_argument(
         "--known",
@@ -79,7 +81,7 @@ def parse_arguments(arguments=None):
         add = command.add_argument
         add("--num-images", type=integer(1), default=num_images, help=f"({num_images})")
         add("--seed", type=integer(0, 2**62 - 1), default=0, help="first seed (0)")
-        label = "class to draw, by name or number, for models that take one"
+        label = "class to generate, by name or number, for models that take one"
         add("--label", metavar="CLASS", help=label)
         add("--batch-size", type=integer(1), default=32, help="images per request (32)")
         add("--in-flight", type=integer(1), default=1, help="concurrent requests (1)")
@@ -93,7 +95,7 @@ def parse_arguments(arguments=None):
         existing = command.add_mutually_exclusive_group()
         existing.add_argument("--overwrite", action="store_true")
         existing.add_argument(
-            "--skip-existing", action="store_true", help="draw only missing images"
+            "--skip-existing", action="store_true", help="generate only missing images"
         )
     given = parser.parse_args(arguments)
     if given.command == "complete":

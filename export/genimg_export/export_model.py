@@ -42,7 +42,7 @@ def metadata(file):
 
 
 def what_next(path):
-    """Return the commands that serve a version and draw images with it."""
+    """Return the commands that serve a version and generate images with it."""
     name = path.parent.name
     folder, base_dir = (shlex.quote(str(p)) for p in path.parents[:2])
     lines = [
@@ -50,7 +50,7 @@ def what_next(path):
         "To serve this version and later ones with TensorFlow Serving:",
         f"  tensorflow_model_server --model_name={name} --model_base_path={folder} \\",
         "      --rest_api_port=8501",
-        "To serve them on a laptop, with a page to draw images on:",
+        "To serve them on a laptop, with a page in the browser:",
         f"  genimg-serve --base-dir {base_dir}",
     ]
     described = read_metadata(path)
@@ -59,13 +59,13 @@ def what_next(path):
         values = {key: [given.get("low") or 0] * 2 for key, given in inputs.items()}
         values["seed"] = [1, 2]
         lines += [
-            "To draw two images:",
+            "To generate two images:",
             f"  curl http://localhost:8501/v1/models/{name}:predict \\",
             f"      -d '{json.dumps({'inputs': values})}'",
         ]
     if names := described.get("class_names"):
         lines += [
-            f"To draw images of a class, such as {names[0]}:",
+            f"To generate images of a class, such as {names[0]}:",
             f"  genimg-client --model {name} sample --label {shlex.quote(names[0])} \\",
             "      --output drawn",
         ]

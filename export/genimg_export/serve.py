@@ -1,4 +1,4 @@
-"""Serve exported models on this machine, with a page to draw images in the browser.
+"""Serve exported models on this machine, with a page to generate images in the browser.
 
 For laptops and tests. The REST paths, replies and error codes are those of TensorFlow
 Serving, and the page is at /. Needs the extra `serving`, not Keras.

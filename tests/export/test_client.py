@@ -257,7 +257,7 @@ def test_command_asks_for_a_class(model, classes, run_client, tmp_path):
     for command in (("sample",), ("complete", image, image)):
         _, errors = run_client(*command, *out, model=model, code=1)
         assert errors == (
-            f"client: {model} draws images of a class: add --label {classes}\n"
+            f"client: {model} generates images of a class: add --label {classes}\n"
         )
 
 
@@ -374,7 +374,7 @@ def test_command_completes_a_half(model, half, warned, drawn, run_client, tmp_pa
     colors = Image.fromarray(photo).convert("L" if model == "oriented" else "RGB")
     small = colors.resize(completed.shape[1::-1], Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(completed[place], np.asarray(small)[place])
-    assert ("draws row by row" in errors) == warned
+    assert ("generates row by row" in errors) == warned
     assert errors.count("\n") == warned
 
 

@@ -79,9 +79,9 @@ def complete(client, arguments):
         and _some_follow_unknown(known)
     ):
         print(
-            f"client: {arguments.model} draws row by row from the top, so the known "
-            f"pixels after the first unknown one do not influence what is drawn. They "
-            f"do in a model that was exported with --num-candidates, or trained with "
+            f"client: {arguments.model} generates row by row from the top, so known "
+            f"pixels after the first unknown one do not influence the others. They do "
+            f"in a model that was exported with --num-candidates, or trained with "
             f"--orders",
             file=sys.stderr,
         )
@@ -126,7 +126,7 @@ def _label(client, arguments, signature_name):
     if arguments.label is None:
         if "label" in client.signature(signature_name).inputs:
             raise ClientError(
-                f"{arguments.model} draws images of a class: add --label "
+                f"{arguments.model} generates images of a class: add --label "
                 f"{_classes(client.metadata)}"
             )
         return None
