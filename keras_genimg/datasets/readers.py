@@ -17,6 +17,8 @@ SIDE = 32
 # These modes of Pillow lose nothing in 8 bits.
 _GRAY = ("1", "L", "LA")
 _COLOR = ("RGB", "P", "RGBA", "PA")
+# Pillow converts these to RGB.
+_CONVERTED = ("CMYK", "YCbCr", "HSV", "RGBX")
 
 
 def read_digits():
@@ -90,7 +92,7 @@ def _crops(photograph, stride):
     return windows.reshape(-1, SIDE, SIDE, windows.shape[-1])
 
 
-def read_local(path, image_size, labels=False):
+def read_local(path, image_size, labels=False, color_mode=None):
     """Return the images of a local path by split, see `load`.
 
     Position `i` of `"all"` holds image `permutation[i]` in the order of the file names,
@@ -104,6 +106,8 @@ def read_local(path, image_size, labels=False):
             all have one size.
         labels: Whether to return labels too, which only a folder has: the position of
             the image's subfolder in `class_names`.
+        color_mode: `"rgb"` or `"grayscale"` to convert the images of a folder, None to
+            take them as they are.
 
     Raises:
         ImportError: If a package that reads the files is not installed.
@@ -116,7 +120,7 @@ def read_local(path, image_size, labels=False):
             names = class_names(path)
             files = visible_files(path)
             found["label"] = np.array([names.index(_class(path, f)) for f in files])
-        images = _read_folder(path, image_size)
+        images = _read_folder(path, image_size, color_mode)
     elif path.suffix == ".mat" and path.is_file():
         images = _read_frey_face(path)
     elif not path.exists():
@@ -164,7 +168,7 @@ def _permuted(arrays, **sizes):
     }
 
 
-def _read_folder(folder, image_size):
+def _read_folder(folder, image_size, color_mode):
     """Return all images of a folder and its subfolders, in the order of their names.
 
     Only hidden files are skipped. Pictures are turned as their EXIF data says.
@@ -174,7 +178,7 @@ def _read_folder(folder, image_size):
         raise ValueError(f"No images found in {str(folder)!r}.")
     images = []
     for file in visible:
-        image = _read_picture(file)
+        image = _read_picture(file, color_mode)
         if image_size is not None and image.shape[:2] != image_size:
             image = resize(image, image_size).numpy()
         if images and image.shape != images[0].shape:
@@ -203,8 +207,13 @@ def visible_files(folder):
     ]
 
 
-def _read_picture(file):
-    """Return an image as `uint8` of shape `(height, width, colors)`."""
+def _read_picture(file, color_mode):
+    """Return an image as `uint8` of shape `(height, width, colors)`.
+
+    Args:
+        file: Path of the file.
+        color_mode: See `read_local`.
+    """
     with optional("Reading image files needs Pillow", "examples"):
         from PIL import Image, ImageOps
     try:
@@ -223,19 +232,45 @@ def _read_picture(file):
             f"An image must be a single picture. Save the frames one by one. Received: "
             f"{file} with {frames} frames"
         )
+    if color_mode and image.mode.startswith("I"):
+        image = _eight_bits(image, file)
     is_gray = image.mode in _GRAY
-    if not is_gray and image.mode not in _COLOR:
+    modes = _GRAY + _COLOR + (_CONVERTED if color_mode else ())
+    if image.mode not in modes:
         raise ValueError(
             f"An image must be gray or RGB, with 8 bits. Convert it first. Received: "
             f"{file} of mode {image.mode}"
         )
-    pixels = np.asarray(image.convert("RGBA"))
-    if pixels[..., 3].min() < 255:
+    image = image.convert("RGBA")
+    if np.asarray(image)[..., 3].min() < 255:
+        if not color_mode:
+            raise ValueError(
+                f"An image must not be transparent. Put it on a background first. "
+                f"Received: {file}"
+            )
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    if color_mode == "grayscale" and not is_gray:
+        return np.asarray(image.convert("L"))[..., None]
+    one_color = is_gray and color_mode != "rgb"
+    return np.asarray(image)[..., : 1 if one_color else 3]
+
+
+def _eight_bits(image, file):
+    """Return a gray image of 16 bits with the upper 8, as TensorFlow decodes it."""
+    from PIL import Image
+
+    levels = np.asarray(image)
+    if levels.min() < 0 or levels.max() > 65535:
         raise ValueError(
-            f"An image must not be transparent. Put it on a background first. "
-            f"Received: {file}"
+            f"A gray image must have at most 16 bits. Convert it first. Received: "
+            f"{file} with levels from {levels.min()} to {levels.max()}"
         )
-    return pixels[..., :1] if is_gray else pixels[..., :3]
+    upper = Image.fromarray((levels >> 8).astype("uint8"))
+    if "transparency" in image.info:
+        is_clear = levels == image.info["transparency"]
+        upper.putalpha(Image.fromarray(np.where(is_clear, 0, 255).astype("uint8")))
+    return upper
 
 
 def find_frey_face():
