@@ -23,12 +23,14 @@ Data is `digits`, which is embedded; a name of tensorflow_datasets, such as `mni
 `fashion_mnist`, `binarized_mnist`, `cifar10` or `svhn_cropped`, read from the folder
 that TFDS_DATA_DIR names, or downloaded; `frey_face`, whose file you put into that
 folder; or a folder of images, such as `./photos`. The model takes the size of the
-images. With `--labels`, it learns to draw images of a class. The classes of a folder
-are its subfolders, in the order of their names, which the model keeps: then
-`genimg-client` draws images of `--label cat`. With `--orders`, the model is an
-`OrientedModel`: it learns to draw row by row and column by column, from each corner,
-and completes any half of an image. Images that are not square are only drawn row by
-row. The loss of held-out and test images is that of the mixture of all orders.
+images. If some of a folder are gray and others in color, `--color-mode rgb` or
+`--color-mode grayscale` converts them. With `--labels`, it learns to draw images of a
+class. The classes of a folder are its subfolders, in the order of their names, which
+the model keeps: then `genimg-client` draws images of `--label cat`. With `--orders`,
+the model is an `OrientedModel`: it learns to draw row by row and column by column, from
+each corner, and completes any half of an image. Images that are not square are only
+drawn row by row. The loss of held-out and test images is that of the mixture of all
+orders.
 
 With `--strategy multi_worker`, start the same command on each machine, with TF_CONFIG
 set and an output folder that all of them share; see docs/tutorials/training.md.
@@ -66,6 +68,8 @@ def parse_arguments():
     add("--image-size", type=integer(1), metavar="N", help="resize images to N by N")
     crop = "then crop them to N by N: anywhere in training, at the center in tests"
     add("--crop-size", type=integer(1), metavar="N", help=crop)
+    colors = "convert the images of a folder, transparent ones on white"
+    add("--color-mode", choices=("rgb", "grayscale"), help=colors)
     flip = "mirror half of the training images left to right, drawn anew in each epoch"
     add("--random-flip", action="store_true", help=flip)
     epochs = "number of epochs (default: that of the recipe)"

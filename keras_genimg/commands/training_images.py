@@ -27,13 +27,13 @@ def images_in(data):
 
 
 def image_options(arguments, preset):
-    """Return the arguments of `datasets.load` that name and resize the images."""
+    """Return the arguments of `datasets.load` that name and change the images."""
     options: dict[str, Any] = dict(preset.data)
     if arguments.data is not None:
         options = {**_labels_of(preset), "name": arguments.data}
-    for size in ("image_size", "crop_size"):
-        if getattr(arguments, size) is not None:
-            options[size] = getattr(arguments, size)
+    for name in ("image_size", "crop_size", "color_mode"):
+        if getattr(arguments, name) is not None:
+            options[name] = getattr(arguments, name)
     if arguments.random_flip:
         options["random_flip"] = True
     return options

@@ -235,6 +235,21 @@ def test_a_color_folder_begins_with_trained_weights(train_here, tmp_path):
         np.testing.assert_allclose(weight, expected, atol=1e-5)
 
 
+@pytest.mark.slow
+def test_a_mixed_folder_is_trained_in_one_color_mode(train_here, tmp_path):
+    """The run is not continued in another one."""
+    write_images(tmp_path / "images" / "colors", 20, size=(6, 5), colors=3)
+    write_images(tmp_path / "images" / "grays", 10, size=(6, 5))
+    command = "--data ./images --epochs 1 --samples 0 --output run --set units=4 "
+    command += "--set num_blocks=1"
+    printed = train_here(f"{command} --color-mode grayscale")
+    assert "Images: 30 of images, 6x5, gray," in printed
+    config = read_json("run/config.json")
+    assert config["data"] == {"name": "images", "color_mode": "grayscale"}
+    with pytest.raises(SystemExit, match="holds a run with data=.*'grayscale'"):
+        train_here(f"{command} --color-mode rgb")
+
+
 class ClassesRun(NamedTuple):
     """A run on dark images in one folder, light ones in another."""
 

@@ -30,6 +30,8 @@ REFUSED = {
     "genimg-train --data ./images --start-from empty": "'empty' holds no model.keras",
     "genimg-train --preset VAE/digits --data images": "pass --data ./images",
     f"{ON_IMAGES} --crop-size 9": "Received: crop_size=.9, 9",
+    f"{ON_IMAGES} --color-mode gray": "choose from '?rgb'?, '?grayscale",
+    "genimg-train --preset VAE/digits --color-mode rgb": "`color_mode` converts the",
     f"{ON_IMAGES} --epochs 0": "--epochs: 0 is not an integer from 1",
     f"{ON_IMAGES} --held-out 20": "below 16, the number of training images",
     f"{ON_IMAGES} --save-every 0": "--save-every: 0 is not an integer from 1",
