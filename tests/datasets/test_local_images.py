@@ -187,25 +187,17 @@ def test_converted_pictures_are_turned_and_resized(tmp_path):
 @pytest.mark.parametrize(
     "prepare, text",
     [
-        (
-            lambda f: write(
-                f,
-                digits(1),
-                "gif",
-                save_all=True,
-                append_images=[Image.new("L", (8, 8))],
-            ),
-            "0.gif.* 2 frames",
-        ),
-        (lambda f: write(f, np.full((1, 8, 8), 70000, "i4"), "tif"), "16 bits.*0.tif"),
-        (lambda f: write(f, np.zeros((1, 8, 8), "f4"), "tif"), "0.tif of mode F"),
-        (lambda f: Image.new("LAB", (8, 8)).save(f / "0.tif"), "0.tif of mode LAB"),
+        (lambda f: write(f, digits(1), "gif", **ANIMATED), "0.gif: 2 frames"),
+        (lambda f: write(f, np.full((1, 8, 8), 70000, "i4"), "tif"), "more than 16 b"),
+        (lambda f: write(f, np.zeros((1, 8, 8), "f4"), "tif"), "0.tif: mode F, which"),
+        (lambda f: Image.new("LAB", (8, 8)).save(f / "0.tif"), "0.tif: mode LAB, whi"),
     ],
 )
 def test_what_cannot_be_converted_is_refused(prepare, text, tmp_path):
     prepare(tmp_path)
-    with pytest.raises(ValueError, match=text):
+    with pytest.raises(ValueError, match=text) as error:
         load(tmp_path, "all", color_mode="rgb")
+    assert "color_mode" not in str(error.value)
 
 
 def test_a_color_mode_is_for_folders_of_images(tmp_path):
@@ -251,40 +243,95 @@ DEEP = np.full((1, 8, 8), 300, "uint16")
 UNKNOWN_PIXELS = struct.pack(
     "<4s31I", b"DDS ", 124, 4103, 8, 8, *[0] * 14, 32, 2, *[0] * 11
 )
+ANIMATED = {"save_all": True, "append_images": [FRAME]}
+# What is said of a file in the error, and how to mend it.
 REFUSED = [
-    (lambda f: (f / ".hidden").touch(), "No images found in"),
-    (lambda f: (f / "a.csv").write_bytes(b""), "a.csv, which cannot be read"),
-    (lambda f: (f / "a.csv").write_text("no image"), "a.csv, which cannot be read"),
-    # An error of another kind.
+    (lambda f: (f / "a.csv").touch(), "a.csv: an empty file", "Remove or repair"),
+    (lambda f: (f / "a.csv").write_text("a"), "a.csv: no image that", "Remove or rep"),
+    # Pillow knows the format, but not these pixels.
     (
         lambda f: (f / "a.dds").write_bytes(UNKNOWN_PIXELS),
-        "a.dds, which cannot be read: .* pixel ",
+        "a.dds: cannot be read: .* pixel ",
+        "Remove",
     ),
-    *((lambda f, s=s: truncate(f, s), "001.* be read") for s in ("png", "jpg", "bmp")),
-    (lambda f: write(f, [*digits(1), digits(1)[0, :6]]), "000.png .*001.png .*6, 8, 1"),
-    (lambda f: write(f, [*digits(2), *digits(1, 3)]), "000.png .*002.png .*8, 8, 3"),
-    (lambda f: write(f, CLEAR), "transparent.*0.png"),
-    (lambda f: write(f, RED, transparency=(200, 0, 0)), "transparent.*0.png"),
-    (lambda f: write(f, DEEP), "8 bits.*0.png of mode I"),
-    (write_deep_and_transparent, "8 bits.*0.png of mode I"),
+    *(
+        (lambda f, s=s: truncate(f, s), f"001.{s}: damaged: ", "Remove or repair")
+        for s in ("png", "jpg", "bmp")
+    ),
+    (lambda f: write(f, [*digits(2), digits(1)[0, :6]]), "002.png: 6x8", "image_size"),
+    (lambda f: write(f, [*digits(2), *digits(1, 3)]), "002.png: color", "color_mode"),
+    (lambda f: write(f, [*digits(2, 3), *digits(1)]), "002.png: gray", "color_mode"),
+    (lambda f: write(f, CLEAR), "000.png: transparent", "color_mode"),
     (
-        lambda f: write(f, digits(1), "gif", save_all=True, append_images=[FRAME]),
-        "0.gif with 2 frames",
+        lambda f: write(f, RED, transparency=(200, 0, 0)),
+        "000.png: transparent",
+        "color_mode",
     ),
+    (lambda f: write(f, DEEP), "000.png: mode I.*, not gray", "color_mode"),
+    (write_deep_and_transparent, "000.png: mode I.*, not gray", "color_mode"),
+    (
+        lambda f: Image.new("CMYK", (8, 8)).save(f / "a.jpg"),
+        "a.jpg: mode CMYK, not gray or RGB of 8 bits",
+        "color_mode",
+    ),
+    (lambda f: write(f, digits(1), "gif", **ANIMATED), "gif: 2 frames", "one by one"),
 ]
+MENDS = ("Remove or repair", "one by one", "image_size", "color_mode")
 
 
-@pytest.mark.parametrize("prepare, text", REFUSED, ids=[text for _, text in REFUSED])
-def test_folders_that_are_refused(prepare, text, tmp_path):
+@pytest.mark.parametrize(
+    "prepare, text, mend", REFUSED, ids=[text for _, text, _ in REFUSED]
+)
+def test_folders_that_are_refused(prepare, text, mend, tmp_path):
     prepare(tmp_path)
-    with pytest.raises(ValueError, match=text):
+    with pytest.raises(ValueError, match=text) as error:
+        load(tmp_path, "all")
+    for other in MENDS:
+        assert (other in str(error.value)) == (mend in other)
+
+
+def test_a_folder_without_images_is_refused(tmp_path):
+    (tmp_path / ".hidden").touch()
+    with pytest.raises(ValueError, match="No images found in"):
         load(tmp_path, "all")
 
 
-def test_gray_and_color_are_refused_when_they_are_resized_too(tmp_path):
-    write(tmp_path, [*digits(2), *digits(1, 3)])
-    with pytest.raises(ValueError, match="gray or all in color"):
-        load(tmp_path, "all", image_size=8)
+def test_all_files_that_do_not_fit_are_counted_and_ten_are_named(tmp_path):
+    write(tmp_path, digits(3))
+    for index in range(11):
+        (tmp_path / f"note {index:02d}.txt").write_text("no image")
+    write(tmp_path / "z", digits(2, 3))
+    with pytest.raises(ValueError) as error:
+        load(tmp_path, "all")
+    first, *lines = str(error.value).splitlines()
+    assert f"Received: {tmp_path}. Files that do not fit: 13 of 16" in first
+    assert first.endswith("The others are gray images of 8x8 pixels (height, width).")
+    named = [f"  note {n:02d}.txt: no image that Pillow can read" for n in range(10)]
+    assert lines[:11] == [*named, "  and 3 more"]
+    mends = " ".join(lines[11:])
+    assert "Remove or repair" in mends and '`color_mode="rgb"`' in mends
+    assert "--color-mode rgb" in mends and "image_size" not in mends
+
+
+def test_what_most_images_have_decides(tmp_path):
+    """The first image is the one that does not fit."""
+    write(tmp_path, [digits(1)[0], *digits(2, 3), digits(1, 3)[0, :6]])
+    with pytest.raises(ValueError) as error:
+        load(tmp_path, "all")
+    lines = str(error.value).splitlines()
+    assert lines[1:3] == ["  000.png: gray", "  003.png: 6x8 pixels"]
+    assert "color images of 8x8" in lines[0]
+    assert "--color-mode rgb" in lines[-2] and "--image-size" in lines[-1]
+
+
+def test_only_colors_count_if_images_are_resized(tmp_path):
+    """Sizes are those of the files."""
+    write(tmp_path, [*digits(2), digits(1)[0, :6], *digits(1, 3)])
+    with pytest.raises(ValueError) as error:
+        load(tmp_path, "all", image_size=5)
+    text = str(error.value)
+    assert "do not fit: 1 of 4" in text and "003.png: color" in text
+    assert "5x5" not in text and "image_size" not in text
 
 
 @pytest.mark.parametrize(
