@@ -37,6 +37,7 @@ set and an output folder that all of them share; see docs/tutorials/training.md.
 """
 
 import argparse
+import difflib
 import json
 import os
 import pathlib
@@ -141,7 +142,8 @@ def check_names(parser, arguments):
     data = arguments.data
     if isinstance(data, pathlib.Path) and not data.exists():
         kind = "file" if data.suffix == ".mat" else "folder"
-        parser.error(f"There is no {kind} {str(data)!r}.")
+        text = f"There is no {kind} {str(data)!r}.{near_folders(data)}"
+        parser.exit(2, f"{parser.prog}: error: {text}\n")  # The usage is right.
     if isinstance(data, pathlib.Path) and data.is_file() and data.suffix != ".mat":
         parser.error(f"{str(data)!r} is a file. Give the folder of the images.")
     if isinstance(data, str) and not arguments.preset:
@@ -179,6 +181,15 @@ def check_names(parser, arguments):
                 f"--start-from: {start!r} holds no model.keras, which a run writes at "
                 f"its end."
             )
+
+
+def near_folders(path):
+    """Return a question with the folders beside a path that have almost its name."""
+    beside = path.parent.iterdir() if path.parent.is_dir() else ()
+    near = difflib.get_close_matches(path.name, [x.name for x in beside if x.is_dir()])
+    # With "./", so that it is not taken for the name of a data set.
+    folders = [repr(os.path.join(path.parent, name)) for name in near]
+    return f" Did you mean {' or '.join(folders)}?" if folders else ""
 
 
 def named_value(change):

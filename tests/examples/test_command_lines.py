@@ -23,6 +23,7 @@ REFUSED = {
     "genimg-train --preset VAE/frey_face": "Download frey_rawface.mat",
     "genimg-train --preset VAE/digits --data ./empty": "No images found in 'empty'",
     "genimg-train --preset VAE/digits --data ../fotos": "There is no folder '../fotos'",
+    "genimg-train --data ./imagse": "^2genimg-train: .* mean './images'\\?\n$",
     "genimg-train --preset VAE/frey_face --data ./no.mat": "There is no file 'no.mat'",
     "genimg-train --data ./images/000.png": "000.png' is a file. Give the folder of",
     "genimg-train --data images": "'images' is taken as a data set .* ./images",
