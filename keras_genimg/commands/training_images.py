@@ -44,6 +44,26 @@ def _labels_of(preset):
     return {key: preset.data[key] for key in ("labels",) if key in preset.data}
 
 
+def subfolders_notice(options):
+    """Return a line on the subfolders that `--labels` takes for classes, or "".
+
+    Args:
+        options: Arguments of `datasets.load`.
+    """
+    folder = options["name"]
+    if options.get("labels") or not isinstance(folder, pathlib.Path):
+        return ""
+    paths = [file.relative_to(folder).parts for file in visible_files(folder)]
+    names = sorted({first for first, *_ in paths})
+    if len(names) < 2 or any(len(parts) == 1 for parts in paths):
+        return ""
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return (
+        f"Subfolders: {', '.join(names[:10])}{more}. Add --labels to train a model "
+        f"that draws images of each.\n"
+    )
+
+
 def fitting_size(folder):
     """Return a size for the images of a folder, or None if they can keep their own."""
     with optional("Reading image files needs Pillow", "examples"):
