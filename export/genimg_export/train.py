@@ -23,18 +23,21 @@ Data is `digits`, which is embedded; a name of tensorflow_datasets, such as `mni
 `fashion_mnist`, `binarized_mnist`, `cifar10` or `svhn_cropped`, read from the folder
 that TFDS_DATA_DIR names, or downloaded; `frey_face`, whose file you put into that
 folder; or a folder of images, such as `./photos`. The model takes the size of the
-images. With `--labels`, it learns to draw images of a class. The classes of a folder
-are its subfolders, in the order of their names, which the model keeps: then
-`genimg-client` draws images of `--label cat`. With `--orders`, the model is an
-`OrientedModel`: it learns to draw row by row and column by column, from each corner,
-and completes any half of an image. Images that are not square are only drawn row by
-row. The loss of held-out and test images is that of the mixture of all orders.
+images. If some of a folder are gray and others in color, `--color-mode rgb` or
+`--color-mode grayscale` converts them. With `--labels`, it learns to draw images of a
+class. The classes of a folder are its subfolders, in the order of their names, which
+the model keeps: then `genimg-client` draws images of `--label cat`. With `--orders`,
+the model is an `OrientedModel`: it learns to draw row by row and column by column, from
+each corner, and completes any half of an image. Images that are not square are only
+drawn row by row. The loss of held-out and test images is that of the mixture of all
+orders.
 
 With `--strategy multi_worker`, start the same command on each machine, with TF_CONFIG
 set and an output folder that all of them share; see docs/tutorials/training.md.
 """
 
 import argparse
+import difflib
 import json
 import os
 import pathlib
@@ -66,6 +69,8 @@ def parse_arguments():
     add("--image-size", type=integer(1), metavar="N", help="resize images to N by N")
     crop = "then crop them to N by N: anywhere in training, at the center in tests"
     add("--crop-size", type=integer(1), metavar="N", help=crop)
+    colors = "convert the images of a folder, transparent ones on white"
+    add("--color-mode", choices=("rgb", "grayscale"), help=colors)
     flip = "mirror half of the training images left to right, drawn anew in each epoch"
     add("--random-flip", action="store_true", help=flip)
     epochs = "number of epochs (default: that of the recipe)"
@@ -137,7 +142,8 @@ def check_names(parser, arguments):
     data = arguments.data
     if isinstance(data, pathlib.Path) and not data.exists():
         kind = "file" if data.suffix == ".mat" else "folder"
-        parser.error(f"There is no {kind} {str(data)!r}.")
+        text = f"There is no {kind} {str(data)!r}.{near_folders(data)}"
+        parser.exit(2, f"{parser.prog}: error: {text}\n")  # The usage is right.
     if isinstance(data, pathlib.Path) and data.is_file() and data.suffix != ".mat":
         parser.error(f"{str(data)!r} is a file. Give the folder of the images.")
     if isinstance(data, str) and not arguments.preset:
@@ -175,6 +181,15 @@ def check_names(parser, arguments):
                 f"--start-from: {start!r} holds no model.keras, which a run writes at "
                 f"its end."
             )
+
+
+def near_folders(path):
+    """Return a question with the folders beside a path that have almost its name."""
+    beside = path.parent.iterdir() if path.parent.is_dir() else ()
+    near = difflib.get_close_matches(path.name, [x.name for x in beside if x.is_dir()])
+    # With "./", so that it is not taken for the name of a data set.
+    folders = [repr(os.path.join(path.parent, name)) for name in near]
+    return f" Did you mean {' or '.join(folders)}?" if folders else ""
 
 
 def named_value(change):

@@ -38,6 +38,7 @@ from keras_genimg.commands.training_images import (
     load_splits,
     rounding_notice,
     size_options,
+    subfolders_notice,
 )
 from keras_genimg.models import GenerativeModel
 from keras_genimg.ops.devices import num_cores
@@ -152,6 +153,8 @@ def train(arguments, family, name):
         print(described(run, len(images)))
     if run.class_names:
         print(f"Classes: {len(run.class_names)}, {', '.join(run.class_names)}")
+    elif "num_classes" in inspect.signature(run.family).parameters:
+        print(end=subfolders_notice(run.options))
     config = run.config
     check_same_run(run.output / "config.json", config)
 

@@ -27,13 +27,13 @@ def images_in(data):
 
 
 def image_options(arguments, preset):
-    """Return the arguments of `datasets.load` that name and resize the images."""
+    """Return the arguments of `datasets.load` that name and change the images."""
     options: dict[str, Any] = dict(preset.data)
     if arguments.data is not None:
         options = {**_labels_of(preset), "name": arguments.data}
-    for size in ("image_size", "crop_size"):
-        if getattr(arguments, size) is not None:
-            options[size] = getattr(arguments, size)
+    for name in ("image_size", "crop_size", "color_mode"):
+        if getattr(arguments, name) is not None:
+            options[name] = getattr(arguments, name)
     if arguments.random_flip:
         options["random_flip"] = True
     return options
@@ -42,6 +42,26 @@ def image_options(arguments, preset):
 def _labels_of(preset):
     """Return the argument of `datasets.load` for the labels that a preset needs."""
     return {key: preset.data[key] for key in ("labels",) if key in preset.data}
+
+
+def subfolders_notice(options):
+    """Return a line on the subfolders that `--labels` takes for classes, or "".
+
+    Args:
+        options: Arguments of `datasets.load`.
+    """
+    folder = options["name"]
+    if options.get("labels") or not isinstance(folder, pathlib.Path):
+        return ""
+    paths = [file.relative_to(folder).parts for file in visible_files(folder)]
+    names = sorted({first for first, *_ in paths})
+    if len(names) < 2 or any(len(parts) == 1 for parts in paths):
+        return ""
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return (
+        f"Subfolders: {', '.join(names[:10])}{more}. Add --labels to train a model "
+        f"that draws images of each.\n"
+    )
 
 
 def fitting_size(folder):

@@ -223,8 +223,9 @@ def describe(arguments, arrays):
     With checksums, a name says nothing more: the path of a folder may change.
     """
     texts = {name: str(value) for name, value in arguments.items()}
-    if not arguments.get("random_flip"):
-        texts.pop("random_flip", None)  # Runs from before it was added can resume.
+    for added in ("random_flip", "color_mode"):
+        if not arguments.get(added):
+            texts.pop(added, None)  # Runs from before it was added can resume.
     if arrays:
         texts.pop("name", None)
     checksums = {key: zlib.crc32(array) for key, array in arrays.items()}

@@ -13,6 +13,7 @@ from keras_genimg.datasets.patches import resize
 from keras_genimg.datasets.readers import READERS, class_names, read_local
 from keras_genimg.datasets.tfds_images import parts_of_split, read_tfds
 from keras_genimg.likelihoods import Likelihood
+from keras_genimg.ops.checks import check_choice
 from keras_genimg.types import Config, Shape
 
 
@@ -32,6 +33,7 @@ def load(
     drop_remainder: bool = False,
     labels: bool = False,
     likelihood: str | Config | Likelihood | None = None,
+    color_mode: Literal["rgb", "grayscale"] | None = None,
 ) -> tf.data.Dataset:
     """Return a split of an image data set as batches.
 
@@ -103,6 +105,12 @@ def load(
         likelihood: `None`, or a likelihood by name or object, such as
             `model.likelihood`. The three arguments above may repeat what it asks for;
             `binarize` may choose otherwise for a likelihood of two values.
+        color_mode: `"rgb"` or `"grayscale"` converts each file of a folder of images,
+            as in `keras.utils.image_dataset_from_directory`: palettes, CMYK, and gray
+            images of 16 bits, of which the upper 8 are kept. Transparent images are put
+            on a white background, which Keras does not do. Color profiles are ignored.
+            `None` takes the files as they are; they must then be all gray or all RGB,
+            of 8 bits and opaque. Other data sets take `None` only.
 
     Returns:
         A `tf.data.Dataset` of known cardinality. Its attribute `epochs`, an `Epochs`,
@@ -118,9 +126,10 @@ def load(
             leaves no batch, the crop is larger than the images, the likelihood
             contradicts another argument or has more values than 8 bits, or the data
             set has no 8-bit images or, with `labels=True`, no labels. For a folder
-            also if a file is not an image of 8 bits per color or is transparent, if
-            images differ in size and `image_size` is None, or if some are gray and
-            some in color; the text names the file.
+            also if a file is damaged, no image or an animation, if images differ in
+            size and `image_size` is None, or if `color_mode` is None and some are gray
+            and some in color, some transparent, or some have more than 8 bits per
+            color; the text names the files.
 
     Example:
         >>> from keras_genimg.datasets import load
@@ -146,9 +155,18 @@ def load(
     options = batch_options(given, fixed=not str(split).startswith("train"))
     size = checked_size("image_size", image_size)
     is_path = isinstance(name, pathlib.PurePath)
+    check_choice("color_mode", color_mode, (None, "rgb", "grayscale"))
+    if color_mode and (not is_path or name.is_file()):
+        raise ValueError(
+            f"`color_mode` converts the files of a folder of images. Leave it out for "
+            f"{str(name)!r}. Received: color_mode={color_mode!r}"
+        )
     arrays: dict[str, Any] = {}
     if is_path or name in READERS:
-        splits = read_local(name, size, labels) if is_path else READERS[name]()
+        if is_path:
+            splits = read_local(name, size, labels, color_mode)
+        else:
+            splits = READERS[name]()
         arrays = checked_arrays(select(splits, split, str(name)), str(name))
         if labels and "label" not in arrays:
             raise ValueError(

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,19 @@ SIDE = 32
 # These modes of Pillow lose nothing in 8 bits.
 _GRAY = ("1", "L", "LA")
 _COLOR = ("RGB", "P", "RGBA", "PA")
+# Pillow converts these to RGB.
+_CONVERTED = ("CMYK", "YCbCr", "HSV", "RGBX")
+# How to mend files that do not fit, and how many of them an error names.
+_REPAIR = "Remove or repair files that cannot be read."
+_SPLIT = "Save the frames of animations one by one."
+_BY_HAND = "Convert other modes to 8-bit RGB with another program."
+_CONVERT = (
+    'To convert all images, pass `color_mode="rgb"` (`--color-mode rgb` of '
+    "genimg-train)."
+)
+_RESIZE = "To resize all images, pass `image_size` (`--image-size` of genimg-train)."
+_MOST_NAMED = 10
+_NAMES = {1: "gray", 3: "color"}  # Names of images by their number of colors.
 
 
 def read_digits():
@@ -90,7 +104,7 @@ def _crops(photograph, stride):
     return windows.reshape(-1, SIDE, SIDE, windows.shape[-1])
 
 
-def read_local(path, image_size, labels=False):
+def read_local(path, image_size, labels=False, color_mode=None):
     """Return the images of a local path by split, see `load`.
 
     Position `i` of `"all"` holds image `permutation[i]` in the order of the file names,
@@ -104,6 +118,8 @@ def read_local(path, image_size, labels=False):
             all have one size.
         labels: Whether to return labels too, which only a folder has: the position of
             the image's subfolder in `class_names`.
+        color_mode: `"rgb"` or `"grayscale"` to convert the images of a folder, None to
+            take them as they are.
 
     Raises:
         ImportError: If a package that reads the files is not installed.
@@ -116,7 +132,7 @@ def read_local(path, image_size, labels=False):
             names = class_names(path)
             files = visible_files(path)
             found["label"] = np.array([names.index(_class(path, f)) for f in files])
-        images = _read_folder(path, image_size)
+        images = _read_folder(path, image_size, color_mode)
     elif path.suffix == ".mat" and path.is_file():
         images = _read_frey_face(path)
     elif not path.exists():
@@ -164,27 +180,86 @@ def _permuted(arrays, **sizes):
     }
 
 
-def _read_folder(folder, image_size):
+def _read_folder(folder, image_size, color_mode):
     """Return all images of a folder and its subfolders, in the order of their names.
 
     Only hidden files are skipped. Pictures are turned as their EXIF data says.
+
+    Raises:
+        ValueError: If there are no files, or some do not fit; the text names them.
     """
     visible = visible_files(folder)
     if not visible:
         raise ValueError(f"No images found in {str(folder)!r}.")
-    images = []
+    images, shapes, misfits = [], {}, {}
     for file in visible:
-        image = _read_picture(file)
+        try:
+            image = _read_picture(file, color_mode)
+        except _MisfitError as error:
+            misfits[file] = error
+            continue
+        shapes[file] = image.shape
         if image_size is not None and image.shape[:2] != image_size:
             image = resize(image, image_size).numpy()
-        if images and image.shape != images[0].shape:
-            raise ValueError(
-                f"Images must have one size, and be all gray or all in color. Convert "
-                f"them, or pass `image_size` to resize them. Received: {visible[0]} of "
-                f"shape {images[0].shape}, {file} of shape {image.shape}"
-            )
         images.append(image)
+    if misfits or any(image.shape != images[0].shape for image in images):
+        text = _misfits_text(folder, visible, shapes, misfits, image_size is None)
+        raise ValueError(text)
     return np.stack(images)
+
+
+class _MisfitError(Exception):
+    """A file does not fit into a folder: the reason, and how to mend it."""
+
+
+def _misfits_text(folder, files, shapes, misfits, one_size):
+    """Return which files of a folder do not fit, the reasons, and how to mend them.
+
+    Colors and size that most images have are those that fit.
+
+    Args:
+        folder: Path of the folder.
+        files: Paths of its files, in order.
+        shapes: Dict by path of the shapes of images, before they are resized.
+        misfits: Dict by path of a `_MisfitError` for each other file.
+        one_size: Whether images must have one size.
+    """
+    others, misfits = "", {**misfits}
+    if shapes:
+        sizes, colors = zip(*((s[:2], s[2]) for s in shapes.values()), strict=True)
+        size, color = (Counter(each).most_common(1)[0][0] for each in (sizes, colors))
+        others = f" The others are {_NAMES[color]} images"
+        others += f" of {_pixels(size)} (height, width)." if one_size else "."
+        for file, (*own_size, own_color) in shapes.items():
+            reasons, mends = [], []
+            if own_color != color:
+                reasons.append(_NAMES[own_color])
+                mends.append(_CONVERT)
+            if one_size and tuple(own_size) != size:
+                reasons.append(_pixels(own_size))
+                mends.append(_RESIZE)
+            if mends:
+                misfits[file] = _MisfitError(", ".join(reasons), *mends)
+        if len(misfits) == len(files):
+            others = ""
+    named = [file for file in files if file in misfits]
+    lines = [f"  {f.relative_to(folder)}: {misfits[f].args[0]}" for f in named]
+    if len(lines) > _MOST_NAMED:
+        lines[_MOST_NAMED:] = [f"  and {len(lines) - _MOST_NAMED} more"]
+    mends = dict.fromkeys(mend for file in named for mend in misfits[file].args[1:])
+    return "\n".join(
+        [
+            f"A folder must hold images that fit together, and nothing else. Received: "
+            f"{folder}. Files that do not fit: {len(named)} of {len(files)}.{others}",
+            *lines,
+            *mends,
+        ]
+    )
+
+
+def _pixels(size):
+    height, width = size
+    return f"{height}x{width} pixels"
 
 
 def visible_files(folder):
@@ -203,39 +278,68 @@ def visible_files(folder):
     ]
 
 
-def _read_picture(file):
-    """Return an image as `uint8` of shape `(height, width, colors)`."""
+def _read_picture(file, color_mode):
+    """Return an image as `uint8` of shape `(height, width, colors)`.
+
+    Args:
+        file: Path of the file.
+        color_mode: See `read_local`.
+
+    Raises:
+        _MisfitError: If it is no image, or one that must be converted first.
+    """
     with optional("Reading image files needs Pillow", "examples"):
-        from PIL import Image, ImageOps
+        from PIL import Image, ImageOps, UnidentifiedImageError
     try:
         with Image.open(file) as opened:
             frames = getattr(opened, "n_frames", 1)
             image = ImageOps.exif_transpose(opened)
             image.load()
+    except UnidentifiedImageError:
+        is_empty = file.stat().st_size == 0
+        reason = "an empty file" if is_empty else "no image that Pillow can read"
+        raise _MisfitError(reason, _REPAIR) from None
     # Pillow's decoders raise errors of many kinds for broken files.
     except Exception as error:
-        raise ValueError(
-            f"A folder of images must hold nothing else. Remove or repair the file. "
-            f"Received: {file}, which cannot be read: {error}"
-        ) from error
+        whole = (NotImplementedError, PermissionError, Image.DecompressionBombError)
+        word = "cannot be read" if isinstance(error, whole) else "damaged"
+        raise _MisfitError(f"{word}: {error}", _REPAIR) from error
     if frames > 1:
-        raise ValueError(
-            f"An image must be a single picture. Save the frames one by one. Received: "
-            f"{file} with {frames} frames"
-        )
+        raise _MisfitError(f"{frames} frames", _SPLIT)
+    if color_mode and image.mode.startswith("I"):
+        image = _eight_bits(image)
     is_gray = image.mode in _GRAY
-    if not is_gray and image.mode not in _COLOR:
-        raise ValueError(
-            f"An image must be gray or RGB, with 8 bits. Convert it first. Received: "
-            f"{file} of mode {image.mode}"
-        )
-    pixels = np.asarray(image.convert("RGBA"))
-    if pixels[..., 3].min() < 255:
-        raise ValueError(
-            f"An image must not be transparent. Put it on a background first. "
-            f"Received: {file}"
-        )
-    return pixels[..., :1] if is_gray else pixels[..., :3]
+    if image.mode not in _GRAY + _COLOR:
+        if not (image.mode in _CONVERTED or image.mode.startswith("I")):
+            reason = f"mode {image.mode}, which cannot be converted"
+            raise _MisfitError(reason, _BY_HAND)
+        if not color_mode:
+            reason = f"mode {image.mode}, not gray or RGB of 8 bits"
+            raise _MisfitError(reason, _CONVERT)
+    image = image.convert("RGBA")
+    if np.asarray(image)[..., 3].min() < 255:
+        if not color_mode:
+            raise _MisfitError("transparent", _CONVERT)
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    if color_mode == "grayscale" and not is_gray:
+        return np.asarray(image.convert("L"))[..., None]
+    one_color = is_gray and color_mode != "rgb"
+    return np.asarray(image)[..., : 1 if one_color else 3]
+
+
+def _eight_bits(image):
+    """Return a gray image of 16 bits with the upper 8, as TensorFlow decodes it."""
+    from PIL import Image
+
+    levels = np.asarray(image)
+    if levels.min() < 0 or levels.max() > 65535:
+        raise _MisfitError("more than 16 bits", _BY_HAND)
+    upper = Image.fromarray((levels >> 8).astype("uint8"))
+    if "transparency" in image.info:
+        is_clear = levels == image.info["transparency"]
+        upper.putalpha(Image.fromarray(np.where(is_clear, 0, 255).astype("uint8")))
+    return upper
 
 
 def find_frey_face():

@@ -68,7 +68,7 @@ def test_every_preset_trains_a_step(family, name, tmp_path, monkeypatch):
     preset = kind.presets[name]
     data = write_data(preset, tmp_path)
     arguments = {"preset": name, "data": data, "image_size": None, "crop_size": size}
-    arguments["random_flip"] = False
+    arguments |= {"random_flip": False, "color_mode": None}
     likelihood = likelihoods.get(preset.config.get("likelihood", "bernoulli"))
     options = image_options(types.SimpleNamespace(**arguments), preset)
     train, held_out, test = load_splits(options, 2, 1, likelihood)
@@ -83,8 +83,8 @@ def test_every_preset_trains_a_step(family, name, tmp_path, monkeypatch):
 
 def test_other_images_come_with_the_labels_that_a_preset_needs():
     presets = models.PixelCNN.presets
-    sizes = {"image_size": None, "crop_size": None}
-    given = types.SimpleNamespace(data="fashion_mnist", random_flip=False, **sizes)
+    nothing = dict.fromkeys(["image_size", "crop_size", "color_mode", "random_flip"])
+    given = types.SimpleNamespace(data="fashion_mnist", **nothing)
     assert image_options(given, presets["mnist"]) == {"name": "fashion_mnist"}
     with_labels = {"name": "fashion_mnist", "labels": True}
     assert image_options(given, presets["mnist_classes"]) == with_labels

@@ -235,6 +235,24 @@ def test_a_color_folder_begins_with_trained_weights(train_here, tmp_path):
         np.testing.assert_allclose(weight, expected, atol=1e-5)
 
 
+@pytest.mark.slow
+def test_a_mixed_folder_is_trained_in_one_color_mode(train_here, tmp_path):
+    """The run is not continued in another one."""
+    write_images(tmp_path / "images" / "colors", 20, size=(6, 5), colors=3)
+    write_images(tmp_path / "images" / "grays", 10, size=(6, 5))
+    command = "--data ./images --epochs 1 --samples 0 --output run --set units=4 "
+    command += "--set num_blocks=1 --set first_kernel_size=11"
+    with pytest.raises(SystemExit, match="--color-mode rgb"):
+        train_here(command)
+    printed = train_here(f"{command} --color-mode grayscale")
+    assert "Images: 30 of images, 6x5, gray," in printed
+    assert "Subfolders: colors, grays. Add --labels to" in printed
+    config = read_json("run/config.json")
+    assert config["data"] == {"name": "images", "color_mode": "grayscale"}
+    with pytest.raises(SystemExit, match="holds a run with data=.*'grayscale'"):
+        train_here(f"{command} --color-mode rgb")
+
+
 class ClassesRun(NamedTuple):
     """A run on dark images in one folder, light ones in another."""
 
@@ -258,7 +276,7 @@ def classes_run(run_example, tmp_path_factory):
 @pytest.mark.slow
 def test_subfolders_become_classes(classes_run):
     folder, printed = classes_run
-    assert "Classes: 2, dark, light" in printed
+    assert "Classes: 2, dark, light" in printed and "Subfolders" not in printed
     assert "genimg-client --model run sample --label dark" in printed
     assert re.search(r"Weights: 16 are loaded, 2 are new: class_embedding/", printed)
     config = read_json(folder / "run" / "config.json")
@@ -532,6 +550,29 @@ def test_large_images_are_scaled_with_their_proportions(tmp_path):
     assert training_images.fitting_size(folder) == (16, 32)
     write_images(folder / "other", 1, (40, 81))
     assert training_images.fitting_size(folder) == (32, 32)
+
+
+def test_subfolders_that_could_be_classes_are_named(tmp_path):
+    notice = training_images.subfolders_notice
+    write_images(tmp_path / "dog", 1)
+    assert not notice({"name": tmp_path})  # One class is none.
+    write_images(tmp_path / "cat" / "at home", 1)
+    (tmp_path / "empty").mkdir()
+    line = (
+        "Subfolders: cat, dog. Add --labels to train a model that draws images of each."
+    )
+    assert notice({"name": tmp_path}) == f"{line}\n"
+    assert not notice({"name": tmp_path, "labels": True})
+    for index in range(10):
+        write_images(tmp_path / f"e{index}", 1)
+    assert "dog, e0, e1, e2, e3, e4, e5, e6, e7 and 2 more. Add" in notice(
+        {"name": tmp_path}
+    )
+    write_images(tmp_path / "dog" / "new", 1)
+    (tmp_path / "dog" / "000.png").rename(tmp_path / "000.png")
+    assert not notice({"name": tmp_path})  # `--labels` would refuse it.
+    assert not notice({"name": "digits"})
+    assert not notice({"name": tmp_path / "frey_rawface.mat"})
 
 
 def test_an_image_lies_as_its_camera_says(tmp_path):

@@ -14,6 +14,7 @@ REFUSED = {
         "binarize": ["static"],
         "num_values": [257],
         "seed": [None],
+        "color_mode": ["rgba", "rgb"],
         "split": ["trian", ["train"], "train[:9", "train[9]", "test[5:2]", "all[:5]"],
     },
     cluttered_digits: {**CANVASES, "num_clutter": [-1], "clutter_size": [(2, 9), 0]},

@@ -16,6 +16,7 @@ from keras_genimg.likelihoods import Bernoulli
 from keras_genimg.models import VAE, PixelRNN
 from keras_genimg.presets import weights as preset_weights
 from tests.datasets.written_sets import write_set
+from tests.subprocesses import ROOT
 
 
 @pytest.fixture
@@ -24,6 +25,15 @@ def binarized_mnist():
     folder = os.environ.get("TFDS_DATA_DIR")
     if not folder or not pathlib.Path(folder, "binarized_mnist").is_dir():
         pytest.skip("TFDS_DATA_DIR has no prepared binarized_mnist")
+
+
+def test_a_command_has_the_options_of_the_data(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    from evaluate import command_of
+
+    data = {"name": "photos", "color_mode": "rgb", "random_flip": "True"}
+    command = command_of({"preset": "PixelCNN/photo_patches", "data": data})
+    assert "--data photos --color-mode rgb --random-flip" in command
 
 
 @pytest.mark.slow
