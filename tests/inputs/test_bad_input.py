@@ -27,6 +27,14 @@ def model():
 IMAGES = np.zeros((4, 4, 5, 1), "uint8")
 
 
+@pytest.mark.parametrize("call", ["log_prob", "bits_per_dim"])
+def test_numbers_of_images_have_no_sample_weights(model, call):
+    """Elements of three are images, no targets and weights, which `fit` takes."""
+    weighted = tf.data.Dataset.from_tensor_slices((IMAGES, IMAGES, np.ones(4)))
+    with pytest.raises(ValueError, match="elements are 3-tuples"):
+        getattr(model, call)(weighted.batch(2))
+
+
 @pytest.mark.parametrize("call", ["fit", "evaluate", "log_prob", "bits_per_dim"])
 @pytest.mark.parametrize(
     "images, text",

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_genimg.inputs.images import in_range
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import AutoregressiveModel
 from keras_genimg.serving.model_endpoints import served_conditions
@@ -44,6 +45,10 @@ class Shifted(AutoregressiveModel):
     condition_ranges = {"label": (2, 4)}
 
 
+class AroundZero(AutoregressiveModel):
+    condition_ranges = {"label": (-2, 2)}
+
+
 class Misspelt(AutoregressiveModel):
     condition_ranges = {"lable": (2, 4)}
 
@@ -56,6 +61,20 @@ def test_both_ends_of_a_range_hold():
             model.generate(1, conditions=[wrong])
     served = served_conditions(model, model.image_shape)["label"]
     assert (served.low, served.high) == (2, 4)
+
+
+@pytest.mark.parametrize(
+    "values, expected",
+    [
+        (np.array([-3, -2, 2, 3], "int32"), [False, True, True, False]),
+        # The last two are those of -2 and -1 in 64 bits.
+        (np.array([0, 3, 2**64 - 2, 2**64 - 1], "uint64"), [True, False, False, False]),
+    ],
+)
+def test_ranges_of_negative_numbers_hold_for_all_integers(values, expected):
+    model = small(kind=AroundZero, conditions=[label()])
+    found = in_range(model, model.inputs[1], values)
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_a_range_without_an_input_is_refused():
