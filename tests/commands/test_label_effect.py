@@ -40,7 +40,7 @@ def test_own_labels_are_compared_with_all_others():
     )
     np.testing.assert_allclose(found.nats, (others - own).mean(), rtol=1e-5)
     np.testing.assert_allclose(found.share, found.nats / own.mean(), rtol=1e-5)
-    # Of the classes, the first makes black images likeliest, and the third white ones.
+    # The first class makes black images likeliest, and the third one white images.
     np.testing.assert_allclose(found.accuracy, 2 / 3)
     assert "67% of 3 are likeliest with their own (33% by chance)" in str(found)
 
