@@ -249,7 +249,7 @@ def test_a_mixed_folder_is_trained_in_one_color_mode(train_here, tmp_path):
     assert "Subfolders: colors, grays. Add --labels to" in printed
     config = read_json("run/config.json")
     assert config["data"] == {"name": "images", "color_mode": "grayscale"}
-    with pytest.raises(SystemExit, match="holds a run with data=.*'grayscale'"):
+    with pytest.raises(SystemExit, match="run with --color-mode gray.*color-mode rgb"):
         train_here(f"{command} --color-mode rgb")
 
 
