@@ -20,11 +20,6 @@ import subprocess
 import sys
 import tempfile
 
-from cosmic_ray.work_db import use_db
-
-from tests.mutation.coverage_map import CoverageMap, commit_of, make_map
-from tests.mutation.report import outcomes, table
-from tests.mutation.sampled import keep_sample
 from tests.subprocesses import ROOT
 
 MAP = ROOT / "outputs" / "coverage"
@@ -59,6 +54,11 @@ def run_room(room, checkout, folder, args):
         folder: A `pathlib.Path` of the map.
         args: The command's arguments.
     """
+    from cosmic_ray.work_db import use_db
+
+    from tests.mutation.report import outcomes
+    from tests.mutation.sampled import keep_sample
+
     name = room.replace("/", "_")
     config = checkout.parent / f"{name}.toml"
     session = checkout.parent / f"{name}.sqlite"
@@ -92,6 +92,11 @@ def main():
         help="arguments of pytest for the map",
     )
     args = parser.parse_args()
+
+    # The command's options can be read where the tools are not installed.
+    from tests.mutation.coverage_map import CoverageMap, commit_of, make_map
+    from tests.mutation.report import table
+
     folder = args.map.resolve()
     with tempfile.TemporaryDirectory() as temporary:
         checkout = pathlib.Path(temporary) / "checkout"
