@@ -55,16 +55,21 @@ def did_you_mean(name, known):
 
 def preset_names():
     """Return the names of the presets of each family, as `FAMILIES` has them."""
-    dicts: dict[str, Any] = {
-        ast.unparse(node.targets[0]): node.value
-        for node in _parsed("presets/settings.py").body
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)
-    }
-    families = dicts["FAMILIES"]
-    return {
-        family.value: [key.value for key in dicts[presets.id].keys]
-        for family, presets in zip(families.keys, families.values, strict=True)
-    }
+    return {family: [*presets] for family, presets in _presets().items()}
+
+
+def setting_names(family: str, preset: str) -> list[str]:
+    """Return the names of the settings of a preset that a command line can change.
+
+    They are the arguments of the model's constructor, or, for a model of several
+    orders, of that of its network.
+    """
+    for node in ast.walk(_presets()[family][preset]):
+        if isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                if isinstance(key, ast.Constant) and key.value == "network":
+                    return argument_names(ast.literal_eval(value))
+    return argument_names(family)
 
 
 def argument_names(family):
@@ -80,6 +85,22 @@ def argument_names(family):
                 _, *arguments = constructor.args.args
                 return [argument.arg for argument in arguments]
     raise ValueError(f"keras_genimg.models has no class {family}")
+
+
+def _presets():
+    """Return the presets of each family by name, each an expression of the source."""
+    dicts: dict[str, Any] = {
+        ast.unparse(node.targets[0]): node.value
+        for node in _parsed("presets/settings.py").body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)
+    }
+    families = dicts["FAMILIES"]
+    found = {}
+    for family, presets in zip(families.keys, families.values, strict=True):
+        items = dicts[presets.id]
+        names = (key.value for key in items.keys)
+        found[family.value] = dict(zip(names, items.values, strict=True))
+    return found
 
 
 def _package():

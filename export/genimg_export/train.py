@@ -45,7 +45,13 @@ import textwrap
 
 from .arguments import command_parser, integer, positive, stopped_by_ctrl_c
 from .export_model import what_next
-from .preset_names import argument_names, did_you_mean, find_preset, preset_names
+from .preset_names import (
+    argument_names,
+    did_you_mean,
+    find_preset,
+    preset_names,
+    setting_names,
+)
 from .quiet_start import import_tensorflow
 
 FOLDER_PRESET = "PixelCNN/photo_patches"  # A folder of images trains this preset.
@@ -136,7 +142,7 @@ def check_names(parser, arguments):
     This needs no TensorFlow, whose import takes seconds.
     """
     try:
-        family, _ = find_preset(arguments.preset or FOLDER_PRESET)
+        family, preset = find_preset(arguments.preset or FOLDER_PRESET)
     except ValueError as error:
         parser.error(str(error))
     data = arguments.data
@@ -151,7 +157,7 @@ def check_names(parser, arguments):
             f"{data!r} is taken as a data set name, and needs --preset. For a folder, "
             f"write ./{data}."
         )
-    known = argument_names(family)
+    known = setting_names(family, preset)
     for name, value in arguments.set.items():
         if name not in known:
             parser.error(

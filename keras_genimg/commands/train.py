@@ -41,8 +41,8 @@ from keras_genimg.commands.training_images import (
     subfolders_notice,
 )
 from keras_genimg.models import GenerativeModel
+from keras_genimg.models.oriented_model import oriented_model
 from keras_genimg.ops.devices import num_cores
-from keras_genimg.ops.orientations import NUM_FLIPS, NUM_ORDERS
 from keras_genimg.ops.workers import is_chief, sum_over_workers
 from keras_genimg.presets import Recipe
 
@@ -153,7 +153,7 @@ def train(arguments, family, name):
         print(described(run, len(images)))
     if run.class_names:
         print(f"Classes: {len(run.class_names)}, {', '.join(run.class_names)}")
-    elif "num_classes" in inspect.signature(run.family).parameters:
+    elif takes_labels(run.family):
         print(end=subfolders_notice(run.options))
     config = run.config
     check_same_run(run.output / "config.json", config)
@@ -224,17 +224,31 @@ def planned_run(arguments, family, name, strategy):
     folder = f"{family.__name__}_{name}"
     if not arguments.preset:
         folder = pathlib.Path(options["name"]).resolve().stem
-    default = inspect.signature(family).parameters["likelihood"].default
     return Run(
         arguments,
         family,
         name,
         changed_recipe(preset.recipe, arguments),
         options,
-        likelihoods.get(preset.config.get("likelihood", default)),
+        own_likelihood(family, preset),
         arguments.output or pathlib.Path("outputs", folder),
         strategy,
     )
+
+
+def takes_labels(family):
+    """Return whether models of a class can be made for images with labels."""
+    if family is models.OrientedModel:  # Its network can.
+        return True
+    return "num_classes" in inspect.signature(family).parameters
+
+
+def own_likelihood(family, preset):
+    """Return the likelihood of a preset, by default that of the model's class."""
+    likelihood = preset.config.get("likelihood")
+    if likelihood is None:
+        likelihood = inspect.signature(family).parameters["likelihood"].default
+    return likelihoods.get(likelihood)
 
 
 def read_images(run):
@@ -337,8 +351,9 @@ def make_model(run):
         options["class_names"] = run.class_names
     options["likelihood"] = run.likelihood
     try:
-        if arguments.orders:
-            model = make_oriented(run, options)
+        if arguments.orders and family is not models.OrientedModel:
+            settings = {**family.presets[run.name].config, **options}
+            model = oriented_model(family, seed=SEED, name=run.name, **settings)
         else:
             model = family.from_preset(run.name, name=run.name, **options)
     except (TypeError, ValueError) as error:
@@ -346,22 +361,6 @@ def make_model(run):
     if arguments.start_from:
         set_first_weights(model, arguments.start_from, family, run.name)
     return model
-
-
-def make_oriented(run, options):
-    """Return a model of several orders, whose network is that of a preset.
-
-    Args:
-        run: The `Run`.
-        options: Arguments of the network.
-    """
-    height, width, _ = run.image_shape
-    counts = {"order": NUM_ORDERS if height == width else NUM_FLIPS}
-    if "num_classes" in options:
-        counts["label"] = options["num_classes"]
-    options = {**options, "num_classes": counts, "name": f"{run.name}_network"}
-    network = run.family.from_preset(run.name, **options)
-    return models.OrientedModel(network, condition="order", seed=SEED, name=run.name)
 
 
 def set_first_weights(model: GenerativeModel, start_from, family, name):

@@ -185,8 +185,8 @@ class GenerativeModel(GraphModel):
             weights: Whether to load trained weights, which some presets have. They are
                 part of the package and are stored in half precision. By default, those
                 of a preset are not loaded, and those of the Hub are.
-            **overrides: Constructor arguments that replace the preset's. A model of the
-                Hub takes none.
+            **overrides: Constructor arguments that replace the preset's; those of an
+                `OrientedModel` are of its network too. A model of the Hub takes none.
 
         Returns:
             A model of this class, not compiled. Without weights, it is untrained.
@@ -206,10 +206,15 @@ class GenerativeModel(GraphModel):
                 f"{cls.__name__} has no preset {name!r}. {hint}"
                 f"Known presets: {', '.join(sorted(cls.presets))}"
             )
-        model = cls(**{**cls.presets[name].config, **overrides})
+        model = cls._of_settings({**cls.presets[name].config, **overrides})
         if weights:
             load_weights(model, cls.__name__, name)
         return model
+
+    @classmethod
+    def _of_settings(cls: type[_Model], settings: Config) -> _Model:
+        """Return a model with the settings of a preset; a hook for subclasses."""
+        return cls(**settings)
 
     @classmethod
     def _from_hub(

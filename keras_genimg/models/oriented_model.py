@@ -18,6 +18,7 @@ from keras_genimg.inputs.images import inputs_of
 from keras_genimg.keras_private import forget_losses, set_direction
 from keras_genimg.losses.negative_log_likelihood import GivenNats
 from keras_genimg.models.autoregressive_model import AutoregressiveModel
+from keras_genimg.models.pixel_networks import GatedPixelCNN, PixelCNN, PixelRNN
 from keras_genimg.ops.checks import check_image_shape
 from keras_genimg.ops.orientations import (
     NUM_FLIPS,
@@ -28,6 +29,7 @@ from keras_genimg.ops.orientations import (
 )
 from keras_genimg.ops.replicas import place_in_batch
 from keras_genimg.ops.uniforms import next_seed
+from keras_genimg.presets.settings import ORIENTED_MODEL
 from keras_genimg.types import (
     Conditions,
     Config,
@@ -37,6 +39,9 @@ from keras_genimg.types import (
     Seeds,
     Verbose,
 )
+
+# Networks that a preset can name.
+_NETWORKS = {each.__name__: each for each in (PixelCNN, PixelRNN, GatedPixelCNN)}
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -132,6 +137,8 @@ class OrientedModel(AutoregressiveModel):
         2020, https://arxiv.org/abs/2006.12486, trains eight orders in one network, with
         masks instead of flips.
     """
+
+    presets = ORIENTED_MODEL
 
     def __init__(
         self,
@@ -409,6 +416,51 @@ class OrientedModel(AutoregressiveModel):
             config["network"], custom_objects=custom_objects
         )
         return cls(**{**config, "network": network})
+
+    @classmethod
+    def _of_settings(cls, settings: Config) -> "OrientedModel":
+        network = settings.get("network")
+        if not isinstance(network, str) or network not in _NETWORKS:
+            raise ValueError(
+                f"`network` of a preset of {cls.__name__} must be one of "
+                f"{', '.join(_NETWORKS)}. To turn another model into one of several "
+                f"orders, call {cls.__name__}(network). Received: network={network!r}"
+            )
+        others = {name: x for name, x in settings.items() if name != "network"}
+        return oriented_model(_NETWORKS[network], **others)
+
+
+def oriented_model(
+    network: type[AutoregressiveModel],
+    orders: Sequence[int] | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+    num_classes: int | dict[str, int] | None = None,
+    **settings: Any,
+) -> OrientedModel:
+    """Return a model of several orders, with a new network for it.
+
+    Args:
+        network: Class of the network, such as `PixelRNN`.
+        orders: See `OrientedModel`.
+        seed: See `OrientedModel`.
+        name: See `OrientedModel`.
+        num_classes: As the network takes it, without the orders, which become the
+            input "order".
+        **settings: The other arguments of the network.
+    """
+    owner = OrientedModel.__name__
+    shape = check_image_shape(settings["image_shape"], f"the network of {owner}")
+    orders = _checked_orders(orders, shape, owner)
+    classes = {"order": len(orders)}
+    if isinstance(num_classes, dict):
+        classes |= num_classes
+    elif num_classes is not None:
+        classes["label"] = num_classes
+    if name is not None:
+        settings["name"] = f"{name}_network"
+    made = network(num_classes=classes, **settings)
+    return OrientedModel(made, orders, condition="order", seed=seed, name=name)
 
 
 def _check_network(network, owner):

@@ -71,7 +71,8 @@ class Preset:
     Attributes:
         description: What the model is, with the settings of training that a paper
             publishes.
-        config: Arguments of the model's constructor.
+        config: Arguments of the model's constructor. For an `OrientedModel`, they are
+            those of its network, and `network` is the name of the network's class.
         recipe: The `Recipe` that trains this preset, and that its figures and pictures
             were made with, if there are any.
         data: Arguments of `keras_genimg.datasets.load` for the images of the preset,

@@ -219,6 +219,16 @@ PIXEL_RNN = {
     ),
 }
 
+# Each has the arguments of its network, whose class is `network`.
+ORIENTED_MODEL = {
+    "mnist": Preset(
+        "Eight orders of the PixelCNN of `PixelCNN/mnist`, in one set of weights.",
+        {"network": "PixelCNN", **_MNIST, **_PIXEL_CNN_MNIST},
+        replace(_PIXEL_CNN_MNIST_RECIPE, epochs=60, tried=False),
+        {"name": "mnist"},
+    ),
+}
+
 MULTI_SCALE_PIXEL_RNN = {
     "digits": _digits(
         "Two scales of Diagonal BiLSTM layers for the embedded 8x8 digits with 17 gray "
@@ -336,6 +346,7 @@ FAMILIES = {
     "PixelCNN": PIXEL_CNN,
     "GatedPixelCNN": GATED_PIXEL_CNN,
     "PixelRNN": PIXEL_RNN,
+    "OrientedModel": ORIENTED_MODEL,
     "MultiScalePixelRNN": MULTI_SCALE_PIXEL_RNN,
     "DRAW": DRAW,
     "VAE": VAE,

@@ -436,6 +436,20 @@ def test_orders_take_labels_and_a_start(oriented_run, train_here):
 
 
 @pytest.mark.slow
+def test_a_preset_of_orders_continues_a_run_with_orders(oriented_run, train_here):
+    """And takes labels. Its network is that of the run."""
+    shutil.copytree(oriented_run / "images", "images")
+    network = "--set units=4 --set num_blocks=1 --set first_kernel_size=11"
+    options = f"--preset OrientedModel/mnist --data ./images {network} --samples 4"
+    options = f"{options} --epochs 1 --labels --set head_filters=64"
+    printed = train_here(f"{options} --start-from {oriented_run / 'run'} --output run")
+    assert "Weights: 18 are loaded, 1 are new: class_embedding" in printed
+    model = keras.models.load_model("run/model.keras")
+    assert model.orders == tuple(range(8)) and model.class_names == ("dark", "light")
+    assert read_json("run/report.json")["preset"] == "OrientedModel/mnist"
+
+
+@pytest.mark.slow
 def test_a_run_without_orders_is_not_continued_with_them(oriented_run, train_here):
     for name in ("images", "plain"):
         shutil.copytree(oriented_run / name, name)

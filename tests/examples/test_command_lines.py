@@ -42,6 +42,7 @@ REFUSED = {
     f"{ON_IMAGES} --set latent_dims=1": "latent_dims. Did you mean latent_dim",
     "genimg-train --preset PixelCNN/digits --set num_classes=10": "--labels takes",
     "genimg-train --preset PixelCNN/digits --set class_names=[]": "--labels takes",
+    "genimg-train --preset OrientedModel/mnist --set unit=4": "Did you mean units",
     f"{ON_IMAGES} --labels": "VAE takes no labels.* a preset of PixelCNN, GatedPixel",
     f"{ON_IMAGES} --orders": "VAE takes no orders. Leave out --orders, or",
     "genimg-train --data ./images --labels": "Move each image into one.*000",

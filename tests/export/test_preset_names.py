@@ -2,7 +2,12 @@ import inspect
 
 import pytest
 
-from genimg_export.preset_names import argument_names, find_preset, preset_names
+from genimg_export.preset_names import (
+    argument_names,
+    find_preset,
+    preset_names,
+    setting_names,
+)
 from keras_genimg import models
 from keras_genimg.presets import FAMILIES
 
@@ -12,6 +17,13 @@ def test_names_are_those_of_the_library():
     for family in FAMILIES:
         *expected, kwargs = inspect.signature(getattr(models, family)).parameters
         assert argument_names(family) == expected and kwargs == "kwargs"
+
+
+def test_settings_of_several_orders_are_those_of_the_network():
+    for family, presets in FAMILIES.items():
+        for preset, found in presets.items():
+            owner = found.config["network"] if family == "OrientedModel" else family
+            assert setting_names(family, preset) == argument_names(owner)
 
 
 def test_presets_are_found_by_one_name_or_two():

@@ -11,7 +11,7 @@ import pytest
 
 from keras_genimg import datasets, models
 from keras_genimg.likelihoods import Categorical
-from keras_genimg.models import GatedPixelCNN, PixelCNN, PixelRNN
+from keras_genimg.models import GatedPixelCNN, OrientedModel, PixelCNN, PixelRNN
 from keras_genimg.presets import weights as preset_weights
 from keras_genimg.presets.preset import Recipe
 
@@ -62,6 +62,32 @@ def test_presets_compute_at_small_size(model_class, name):
     if model.class_names:
         images = {"images": images, "label": np.arange(2)}
     assert np.isfinite(model(images)).all()
+
+
+def test_an_oriented_preset_takes_settings_of_its_network():
+    model = OrientedModel.from_preset(
+        "mnist",
+        image_shape=(4, 6, 1),
+        units=6,
+        num_blocks=1,
+        first_kernel_size=7,
+        orders=(2, 0),
+        num_classes=3,
+        name="mine",
+    )
+    assert model.name == "mine" and model.orders == (2, 0)
+    assert isinstance(model.network, PixelCNN)
+    assert model.network.condition_ranges == {"order": (0, 1), "label": (0, 2)}
+    images = {"images": np.ones((2, 4, 6, 1), "uint8"), "label": np.arange(2)}
+    assert np.isfinite(model.log_prob(images)).all()
+
+
+def test_an_oriented_preset_makes_its_own_network():
+    network = PixelCNN((4, 4, 1), units=2, num_blocks=1, num_classes=8)
+    for given in (network, "VAE"):
+        text = "must be one of PixelCNN, .*call OrientedModel.network.*Received: netw"
+        with pytest.raises(ValueError, match=text):
+            OrientedModel.from_preset("mnist", network=given)
 
 
 def test_size_of_the_mnist_model():
