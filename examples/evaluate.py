@@ -4,13 +4,14 @@
     python examples/evaluate.py PixelRNN/mnist_diagonal_1x32 --data binarized_mnist
     python examples/evaluate.py outputs/mnist_1x32 --card keras_genimg/presets/trained
     python examples/evaluate.py outputs/classes --preset PixelCNN/mnist_classes
+    python examples/evaluate.py outputs/orders --preset OrientedModel/mnist
 
 A preset's name loads its trained weights and prints what they reach, with the figures
 of their card. A folder that `genimg-train` wrote gives the weights of the run, rounded
 to half precision. `--card` writes weights and card of a run as files of the package,
 and adds the figures of a preset to its card. `--preset` names the preset that they
 become, if the run trained a model of this preset by the name of another one, as
-`genimg-train --preset PixelCNN/mnist --labels` does. Binary test images are binarized
+`genimg-train --preset PixelCNN/mnist` does with `--labels` or `--orders`. Binary test images are binarized
 once, with the seed that the card names; `binarized_mnist` is the fixed set of the
 papers, and the test set of what was trained on it. Images of 256 levels are also
 written as PNG and WebP files and, with the package `pillow-jxl-plugin`, as JPEG XL, all
@@ -19,7 +20,8 @@ lossless, to compare the bits.
 Autoregressive models also generate 768 images and compute their nats. The entropies of
 the sub-pixels, each given those drawn before it, are what these nats are on average if
 the images are drawn from the model: the mean of the difference is 0, up to its standard
-error. A likelihood that couples the colors has no such entropies. Nats of drawn and of
+error. A likelihood that couples the colors has no such entropies, nor has a mixture of
+several orders. Nats of drawn and of
 test images differ if the model differs from the data.
 
 Data sets are read from the folder that TFDS_DATA_DIR names, or downloaded.
@@ -52,22 +54,25 @@ def drawn_nats_of(model):
     """Return the nats of images that an autoregressive model generates, of all classes.
 
     The mean of `nats_minus_entropies` is 0 for a sampler that agrees with the model. It
-    is left out if the colors of a pixel are coupled.
+    is left out if the colors of a pixel are coupled, or the model is a mixture of
+    several orders.
     """
     import numpy as np
     import tensorflow as tf
 
     from keras_genimg.commands.reports import mean_of
+    from keras_genimg.models import OrientedModel
 
     labels = None
     if model.class_names:
         labels = {"label": np.arange(NUM_DRAWN) % len(model.class_names)}
     images = model.generate(NUM_DRAWN, seed=DRAWN_SEED, conditions=labels)
     inputs = {"images": images, **labels} if labels else images
-    params = tf.constant(model.predict(inputs, verbose=0))
-    nats = -model.likelihood.log_prob_of_images(params, images).numpy()
+    nats = -model.log_prob(inputs, verbose=0)
     found = {"images": NUM_DRAWN, "seed": DRAWN_SEED, **mean_of("nats", nats)}
-    if not model.likelihood.couples_colors:
+    is_mixture = isinstance(model, OrientedModel)
+    if not is_mixture and not model.likelihood.couples_colors:
+        params = tf.constant(model.predict(inputs, verbose=0))
         entropies = model.likelihood.distribution(params).entropy()
         expected = tf.reduce_sum(entropies, axis=(1, 2, 3)).numpy()
         found |= mean_of("nats_minus_entropies", nats - expected)

@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 
 from keras_genimg.commands.training_images import TEST_SEED
 from keras_genimg.datasets import as_array, load
-from keras_genimg.models import PixelCNN
+from keras_genimg.models import OrientedModel, PixelCNN
 from keras_genimg.presets import weights as preset_weights
 from tests.datasets.written_sets import write_set
 
@@ -174,3 +174,22 @@ def test_a_run_with_labels_becomes_the_weights_of_a_preset_with_classes(
 
     with pytest.raises(SystemExit, match="not trained on the images of its preset"):
         run_example("evaluate.py --preset PixelCNN/mnist", run)
+
+
+def test_a_run_with_orders_becomes_the_weights_of_a_model_of_several_orders(
+    folder, run_example, tmp_path
+):
+    run, weights = tmp_path / "orders", folder / "weights"
+    command = "genimg-train --preset PixelCNN/mnist --orders --epochs 1 --samples 0"
+    run_example(f"{command} --output", run)
+    run_example("evaluate.py --preset OrientedModel/mnist --card", weights, run)
+    card = preset_weights.read_card("OrientedModel", "mnist")
+    trained = {"--preset", "--orders", "--epochs", "--batch-size"}
+    assert {word for word in card["command"].split() if word[0] == "-"} == trained
+
+    model = OrientedModel.from_preset("mnist", weights=True)
+    images = as_array(load("mnist", "test", likelihood="bernoulli", seed=TEST_SEED))
+    nats = -model.log_prob(images).mean()
+    np.testing.assert_allclose(card["nats"], nats, rtol=1e-4)
+    drawn = -model.log_prob(model.generate(768, seed=0)).mean()
+    np.testing.assert_allclose(card["drawn"]["nats"], drawn, rtol=1e-4)
