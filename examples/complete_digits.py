@@ -13,6 +13,7 @@ images of its data. It needs the extra `examples`.
     python examples/complete_digits.py --preset PixelRNN/mnist_diagonal_1x32
     python examples/complete_digits.py --preset PixelCNN/cifar10_small
     python examples/complete_digits.py --preset MultiScalePixelRNN/cifar10_small
+    python examples/complete_digits.py --preset OrientedModel/mnist
 
 If the lower half is known, all known pixels come after the unknown ones, and a single
 completion does not see them. With several candidates, the known pixels decide how
@@ -21,7 +22,8 @@ likely each candidate is to be chosen.
 The picture shows occluded digits, completions and originals, like figures 1 and 9 of
 Pixel Recurrent Neural Networks, https://arxiv.org/abs/1601.06759. A second picture
 shows new digits next to real ones. With a Multi-Scale PixelRNN, a third one shows
-enlargements of small images.
+enlargements of small images. With a model of several orders of pixels, a third one
+shows each half completed.
 """
 
 import argparse
@@ -123,6 +125,47 @@ def enlargement_panels(model, images):
     }
 
 
+def occluded(images, known):
+    """Return RGB images with their unknown pixels in one color."""
+    import numpy as np
+    from color_patches import OCCLUDED_COLOR
+
+    color = np.array(OCCLUDED_COLOR, "uint8")
+    return np.where(known[..., None], as_rgb(images), color)
+
+
+def half_panels(model, images):
+    """Return each half of images, with two completions of it, and the originals.
+
+    Args:
+        model: An `OrientedModel`.
+        images: Test images.
+    """
+    import numpy as np
+
+    shown = model.likelihood.to_display
+    _, height, width, _ = images.shape
+    rows, columns = np.mgrid[:height, :width]
+    halves = {
+        "Upper half known": rows < height // 2,
+        "Lower half": rows >= height // 2,
+        "Left half": columns < width // 2,
+        "Right half": columns >= width // 2,
+    }
+    panels = {}
+    for title, known in halves.items():
+        completed = model.complete(images.repeat(2, axis=0), known, seed=SEED)
+        triples = np.stack(
+            [
+                occluded(shown(images), known),
+                *(as_rgb(shown(completed[first::2])) for first in (0, 1)),
+            ],
+            axis=1,
+        )
+        panels[title] = (triples.reshape(-1, *triples.shape[2:]), 3)
+    return {**panels, "Originals": (as_rgb(shown(images)), 1)}
+
+
 def main():
     """Run the whole example."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
@@ -145,7 +188,7 @@ def main():
     import_tensorflow()
     import keras
     import numpy as np
-    from color_patches import OCCLUDED_COLOR, save_panels
+    from color_patches import save_panels
 
     from keras_genimg import datasets, models
     from keras_genimg.presets import find_preset
@@ -175,8 +218,9 @@ def main():
     known = np.zeros((height, width), "uint8")
     known[: height // 2] = arguments.known == "upper"
     known[height // 2 :] = arguments.known == "lower"
-    has_scales = hasattr(model, "enlarge")  # Its order is not raster order.
-    if arguments.known == "upper" and not has_scales:
+    has_scales = isinstance(model, models.MultiScalePixelRNN)
+    has_orders = isinstance(model, models.OrientedModel)
+    if arguments.known == "upper" and not has_scales and not has_orders:
         nats = unknown_nats(model, test, known)
         noise = (
             (known == 0).sum()
@@ -197,18 +241,20 @@ def main():
         images, known, seed=SEED, num_candidates=arguments.candidates
     )
     originals, completed = (
-        as_rgb(model.likelihood.to_display(images)) for images in (originals, completed)
+        model.likelihood.to_display(images) for images in (originals, completed)
     )
-    color = np.array(OCCLUDED_COLOR, "uint8")
     panels = {
-        "Occluded": (np.where(known[..., None], originals, color), 1),
-        "Completions": (completed, NUM_COMPLETIONS),
-        "Originals": (originals, 1),
+        "Occluded": (occluded(originals, known), 1),
+        "Completions": (as_rgb(completed), NUM_COMPLETIONS),
+        "Originals": (as_rgb(originals), 1),
     }
     save_panels(arguments.output / "completions.png", panels)
     if has_scales:
         panels = enlargement_panels(model, test[:NUM_DIGITS])
         save_panels(arguments.output / "enlargements.png", panels)
+    if has_orders:
+        panels = half_panels(model, test[:NUM_DIGITS])
+        save_panels(arguments.output / "halves.png", panels)
     drawn = model.generate(NUM_DRAWN, seed=SEED)
     samples = {"Real": test[:NUM_DRAWN], "Generated": drawn}
     samples = {title: model.likelihood.to_display(x) for title, x in samples.items()}

@@ -11,11 +11,11 @@ of their card. A folder that `genimg-train` wrote gives the weights of the run, 
 to half precision. `--card` writes weights and card of a run as files of the package,
 and adds the figures of a preset to its card. `--preset` names the preset that they
 become, if the run trained a model of this preset by the name of another one, as
-`genimg-train --preset PixelCNN/mnist` does with `--labels` or `--orders`. Binary test images are binarized
-once, with the seed that the card names; `binarized_mnist` is the fixed set of the
-papers, and the test set of what was trained on it. Images of 256 levels are also
-written as PNG and WebP files and, with the package `pillow-jxl-plugin`, as JPEG XL, all
-lossless, to compare the bits.
+`genimg-train --preset PixelCNN/mnist` does with `--labels` or `--orders`. Binary test
+images are binarized once, with the seed that the card names; `binarized_mnist` is the
+fixed set of the papers, and the test set of what was trained on it. Images of 256
+levels are also written as PNG and WebP files and, with the package `pillow-jxl-plugin`,
+as JPEG XL, all lossless, to compare the bits.
 
 Autoregressive models also generate 768 images and compute their nats. The entropies of
 the sub-pixels, each given those drawn before it, are what these nats are on average if

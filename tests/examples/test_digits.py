@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from keras_genimg.datasets import as_array, load
-from keras_genimg.models import MultiScalePixelRNN
+from keras_genimg.models import MultiScalePixelRNN, OrientedModel, PixelRNN
 from tests.examples.printed import nats
 from tests.subprocesses import ROOT, run_python
 
@@ -116,6 +116,20 @@ def test_digits_are_completed_by_a_new_and_by_a_saved_model(run_example, tmp_pat
     assert one[1:] == [1, 1] and 1 < three[1] < 3
     original = float(output.split("originals")[1].split()[0])
     assert one[0] < three[0] < original
+
+
+def test_a_model_of_several_orders_completes_each_half(run_example, tmp_path):
+    """In the picture, ten rows of four halves, a third of their pixels occluded."""
+    network = PixelRNN.from_preset("digits_row", num_classes=8)
+    OrientedModel(network).save(tmp_path / "model.keras")
+    options = ["--model", tmp_path / "model.keras", "--output", tmp_path]
+    output = run_example("complete_digits.py", *options)
+    assert "nats" not in output
+    for name in ("completions.png", "samples.png", "halves.png"):
+        assert name in output and (tmp_path / name).stat().st_size > 0
+    picture = np.asarray(Image.open(tmp_path / "halves.png"))[..., :3]
+    blue = (picture == (120, 165, 215)).all(axis=-1)
+    assert blue.sum() == 10 * 4 * 32 * 64
 
 
 def test_a_multi_scale_model_enlarges_too(run_example, tmp_path):
